@@ -1,0 +1,21 @@
+"Read version, requirements and extras from settings.ini, the one place where they stand."
+from configparser import ConfigParser
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+parser = ConfigParser(delimiters=["="])
+parser.read(here / "settings.ini", encoding="utf-8")
+cfg = parser["DEFAULT"]
+
+setup(
+    version=cfg["version"],
+    packages=find_packages(include=["otcxr", "otcxr.*"]),
+    package_data={"otcxr": ["*.mplstyle", "data/*"]},
+    install_requires=cfg["requirements"].split(),
+    extras_require={"dev": cfg["dev_requirements"].split()},
+    python_requires=">=" + cfg["min_python"],
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+)

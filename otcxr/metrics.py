@@ -232,21 +232,24 @@ def plot_intervals(tables, # a table of `cluster_bootstrap` or `paired_bootstrap
                    metric='auroc', # which of the table's metrics
                    ax=None # matplotlib axes, made where None
     ): # the axes
-    "Intervals per finding, methods side by side, 'macro' last; differences where the table holds them"
+    "Intervals per finding, methods side by side, 'macro' last; differences where the table holds them, with the first colour left to the reference"
     import matplotlib.pyplot as plt
     if not isinstance(tables, Mapping): tables = dict(tuple(tables.groupby('method', sort=False))) if 'method' in tables else {'': tables}
     value = 'difference' if all('difference' in t for t in tables.values()) else 'value'
     findings = list(dict.fromkeys(f for t in tables.values() for f in t.finding))
-    if ax is None: ax = plt.subplots(figsize=(5.5, .8 + .3*len(findings)), layout='constrained')[1]
+    if ax is None: ax = plt.subplots(figsize=(5.5, 1 + .3*len(findings)), layout='constrained')[1]
     offsets = np.linspace(-.25, .25, len(tables)) if len(tables) > 1 else [0]
-    for (name, t), dy in zip(tables.items(), offsets):
+    for i, ((name, t), dy) in enumerate(zip(tables.items(), offsets)):
         t = t[t.metric == metric].set_index('finding').reindex(findings)
         reach = np.clip([t[value] - t.low, t.high - t[value]], 0, None)
-        ax.errorbar(t[value], np.arange(len(findings)) + dy, xerr=reach, fmt='o', ms=4, capsize=2, label=name)
-    ax.axvline(0 if value == 'difference' else .5, color='.6', lw=1, ls='--', visible=value == 'difference' or metric == 'auroc')
+        ax.errorbar(t[value], np.arange(len(findings)) + dy, xerr=reach, fmt='o', ms=4, capsize=2, label=name, color=f'C{i + (value == "difference")}')
+        for y, why in enumerate(t.note.where(t[value].isna(), '')):
+            if why: ax.text(.02, y + dy, why, transform=ax.get_yaxis_transform(), fontsize='x-small', color='.5', va='center')
+    if value == 'difference' or metric == 'auroc': ax.axvline(0 if value == 'difference' else .5, color='.6', lw=1, ls='--', zorder=0)
     ax.set(yticks=range(len(findings)), yticklabels=findings, xlabel=f'difference in {metric.upper()}' if value == 'difference' else metric.upper())
+    ax.axhline(len(findings) - 1.5, color='.85', lw=.8)
     ax.invert_yaxis()
-    if list(tables) != ['']: ax.legend(fontsize='small')
+    if list(tables) != ['']: ax.legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=3, borderaxespad=.2)
     return ax
 
 # %% ../nbs/40_metrics.ipynb #2875d49a

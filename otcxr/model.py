@@ -37,7 +37,7 @@ class ModelConfig(Config):
     expander_norm: Literal['batch', 'layer', 'none'] = 'batch' # in the expander's hidden layers
     space: Literal['expanded', 'standardised', 'dense'] = 'expanded' # tokens that are transported: expander(z), z standardised per channel over the batch, or z
     cost: Literal['sqeuclidean', 'cosine'] = 'sqeuclidean' # sqeuclidean is averaged over the channels, as VICReg's invariance term is
-    ruler: Literal['tokens', 'pooled'] = 'tokens' # q: the mean of the expanded tokens, or the expander of the mean token
+    ruler: Literal['marginals', 'tokens', 'pooled'] = 'marginals' # q: mean of the expanded tokens, weighted by the marginals or not, or the expander of the mean token
     marginals: Literal['cross', 'softmax', 'uniform'] = 'cross' # read-out of CV-SIM, see `otcxr.cvsim.CVSIM`
     floor: float = .5 # share of the mass that is spread uniformly
     temperature: float = .1 # of the cross reference
@@ -143,12 +143,13 @@ class OTCXR(TwoViews):
         "Transport between the dense maps of the two views. All that follows the backbone runs in float32, also under autocast."
         (s, t), (expand_s, expand_t) = self.encode(view_s, view_t)
         with torch.autocast(view_s.device.type, enabled=False):
-            both = self.cfg.space == 'expanded' or self.cfg.ruler == 'tokens'
+            both = self.cfg.space == 'expanded' or self.cfg.ruler != 'pooled'
             e_s, e_t = (expand_s(s.tokens), expand_t(t.tokens)) if both else (None, None)
-            if self.cfg.ruler == 'tokens': q_s, q_t = e_s.mean(1), e_t.mean(1)
-            else: q_s, q_t = expand_s(s.pooled), expand_t(t.pooled)
-            a, b = self._transported(s.tokens, t.tokens, e_s, e_t)
             cross = self.cvsim(s.tokens, t.tokens)
+            if self.cfg.ruler == 'pooled': q_s, q_t = expand_s(s.pooled), expand_t(t.pooled)
+            elif self.cfg.ruler == 'tokens': q_s, q_t = e_s.mean(1), e_t.mean(1)
+            else: q_s, q_t = ((w[..., None] * e).sum(1) for w, e in ((cross.mu, e_s), (cross.nu, e_t)))
+            a, b = self._transported(s.tokens, t.tokens, e_s, e_t)
             M, ot = self.transport(a, b, cross.mu, cross.nu)
             value = ot.value
             if self.cfg.debias:

@@ -52,6 +52,11 @@ def _sample(layers, x, y, reach=160.):
     g = torch.from_numpy(np.stack(np.broadcast_arrays(x, y), -1).astype(np.float32)/reach)
     if g.ndim == 3: return F.grid_sample(layers[None], g[None], padding_mode='border', align_corners=False)[0].numpy()
     return F.grid_sample(layers[:, None], g, padding_mode='border', align_corners=False)[:, 0].numpy()
+def _soft(x, sigma):
+    "A Gaussian blur of `sigma` pixels"
+    k = max(1, round(3*sigma)); g = np.exp(-.5*(np.arange(-k, k + 1)/sigma)**2); g = torch.from_numpy((g/g.sum()).astype(np.float32))
+    t = F.pad(torch.from_numpy(np.ascontiguousarray(x, np.float32))[None, None], (k, k, k, k), mode='replicate')
+    return F.conv2d(F.conv2d(t, g[None, None, None]), g[None, None, :, None])[0, 0].numpy()
 def _sigmoid(x): return 1/(1 + np.exp(-np.clip(x, -30, 30)))
 def _ramp(x, a, b):
     "0 below a, 1 above b, smooth between"
@@ -67,7 +72,10 @@ class Patient:
     fat: float # subcutaneous fat in cm added to the body
     bone: float # mineral weight of the skeleton
     heart: float # width of the heart against the CT
+    vessels: float # weight of the lung's vessels against the CT
     markings: float # strength of the lung's fine markings
+    shoulders: float # how far the shoulders fall, in mm
+    breast: tuple|None # centre's distance from the midline, height of it, two radii in mm, thickness in cm
     warp: np.ndarray # (2, 5, 5) displacements in mm, of everything
     texture: np.ndarray # (24, 24) fine markings
     findings: dict # finding -> severity between 0 and 1
@@ -79,14 +87,15 @@ def draw_patient(
 ) -> Patient:
     "Draw patient `number`: nothing depends on how many patients there are"
     r = np.random.default_rng([seed, 0, number])
-    sick = r.random() < .66
-    risk = {k: v*1.45 if sick else .03 for k, v in RISK.items()}
+    sick = r.random() < .64
+    risk = {k: v*1.3 if sick else .03 for k, v in RISK.items()}
     found = {k: float(r.beta(1.3, 1.3)) for k, p in risk.items() if r.random() < p}
     if 'Effusion' in found and r.random() < .3: found.setdefault('Atelectasis', float(r.beta(1.3, 1.3)))
     big = 'Cardiomegaly' in found
+    breast = (float(r.normal(72, 6)), float(r.normal(22, 10)), float(r.uniform(50, 62)), float(r.uniform(42, 58)), float(r.gamma(4, .36))) if r.random() < .45 else None
     return Patient(r, (float(r.normal(1, .05)), float(r.normal(1, .045))), float(np.clip(r.normal(1, .1), .8, 1.3)), float(r.gamma(2, .9)),
-        float(np.clip(r.normal(1.25, .22), .7, 1.8)), 1.27 + .3*found['Cardiomegaly'] if big else float(np.clip(r.normal(1.02, .07), .88, 1.17)),
-        float(r.gamma(4, .008)), r.normal(0, 4.5, (2, 5, 5)), r.standard_normal((24, 24)), found)
+        float(np.clip(r.normal(1.9, .35), 1.1, 2.8)), 1.22 + .26*found['Cardiomegaly'] if big else float(np.clip(r.normal(1.01, .065), .88, 1.15)),
+        float(np.clip(r.normal(1.7, .35), 1, 2.6)), float(r.gamma(4, .006)), float(r.uniform(15, 45)), breast, r.normal(0, 4.5, (2, 5, 5)), r.standard_normal((24, 24)), found)
 
 # %% ../nbs/12_phantom.ipynb #f9ffa654
 @dataclass
@@ -111,14 +120,15 @@ class Scene:
     @functools.cached_property
     def air(self): return self.cavity - self.heart
     @functools.cached_property
-    def field(self): return (self.layers['field'] > .5) & (self.heart < 2.5) # the lung fields a person outlines
+    def field(self): return (self.layers['field'] > .5) & ~np.maximum.accumulate(self.heart > 2.5, 0) # the lung fields a person outlines
     def lobe(self, name): return self.layers[name]*np.clip(self.air/np.maximum(self.cavity - self.layers['heart_site'], .3), 0, 1)
     def base(self):
         "The line integral without findings: additive over structures"
         L, p = self.layers, self.patient
-        soft = L['body']*p.girth + p.fat*_ramp(L['body'], 0, 9) - L['fat'] - L['airway'] - self.air*p.girth
-        bone = 1.15*(L['ribs_back'] + L['ribs_front']) + L['clavicles'] + .8*L['scapulae'] + L['spine']
-        return np.maximum(soft + p.bone*bone, 0) + L['markings']
+        soft = L['body']*p.girth + p.fat*_ramp(L['body'], 0, 14) - L['fat'] - L['airway'] - self.air*p.girth + L['breasts'] - L['stomach']
+        soft = soft*L['shoulders']
+        bone = 1.2*(L['ribs_back'] + L['ribs_front']) + .9*L['clavicles'] + .7*L['scapulae'] + .55*L['spine']
+        return np.maximum(soft + p.bone*bone, 0) + (p.vessels - 1)*L['vessels'] + L['markings']
 
 # %% ../nbs/12_phantom.ipynb #0522e3ae
 def pose(
@@ -129,17 +139,17 @@ def pose(
     r = np.random.default_rng([seed, 1, number])
     ill = len(patient.findings)
     view = 'AP' if r.random() < (.2, .4, .55)[min(ill, 2)] else 'PA'
-    atlas, names, views = load_atlas(min(256, round(size*1.2)))
+    atlas, names, views = load_atlas(min(256, round(size*1.5)))
     k = r.choice([i for i, v in enumerate(views) if v == view])
     a, name = atlas[k], {n: i for i, n in enumerate(names)}
     fov = 283*np.mean(patient.scale)*r.uniform(.95, 1.06); mm = fov/size
     x, y = np.meshgrid((np.arange(size) + .5)*mm - fov/2, (np.arange(size) + .5)*mm - fov/2)
-    t = np.deg2rad(r.normal(0, 1.8)); dx, dy = r.normal(0, 5), r.normal(0, 4) - 13
+    t = np.deg2rad(r.normal(0, 1.8)); dx, dy = r.normal(0, 5), max(r.normal(0, 4) - 13, fov/2 - 156*patient.scale[1])
     d = _up(patient.warp, x.shape)
     X = (np.cos(t)*x + np.sin(t)*y + dx)/patient.scale[0] + d[0]
     Y = np.maximum((np.cos(t)*y - np.sin(t)*x + dy)/patient.scale[1] + d[1], -158)
-    breath = r.normal(2, 7) if view == 'PA' else r.normal(13, 7)
-    shift = {s: breath + r.normal(0, 2.5) for s in 'RL'}
+    breath = r.normal(1, 7) if view == 'PA' else r.normal(9, 7)
+    shift = {s: breath + r.normal(0, 3) + (-9 if s == 'R' else 0) for s in 'RL'}
     return Scene(r, view, mm, patient, dict(_grid=(X, Y), _atlas=a, _name=name), shift)
 def warp(
     s:Scene, # posed, with `shift` final
@@ -149,11 +159,13 @@ def warp(
     left = _sigmoid(X/12)
     low = _ramp(Y, -75, 45)
     up = (s.shift['R']*(1 - left) + s.shift['L']*left)
-    still = dict(body=(0, 0), airway=(0, 0), fat=(0, 0), ribs_back=(0, r.normal(0, 5)), ribs_front=(r.normal(0, 2.5), r.normal(0, 8)),
+    still = dict(body=(-.07*X, 0), airway=(0, 0), fat=(0, 0), ribs_back=(0, r.normal(0, 5)), ribs_front=(r.normal(0, 2.5), r.normal(0, 8)),
                  clavicles=(r.normal(0, 2), r.normal(0, 5)), scapulae=(r.normal(0, 3), r.normal(0, 8)), spine=(r.normal(0, 1.5), r.normal(0, 10)))
     gx, gy = [X + v[0] for v in still.values()], [Y + v[1] for v in still.values()]
-    lung = LOBES + ['space_R', 'space_L', 'field']
+    lung = LOBES + ['vessels', 'space_R', 'space_L', 'field']
     ly = Y + up*low
+    far = np.maximum(np.abs(X + 14) - 15, 0); gy[5] = gy[5] - far*r.uniform(.2, .42) # arms down: the clavicles' outer ends sink
+    gx[6] = np.abs(X + 14)*r.uniform(.86, 1.0)*np.sign(X + 14) - 14 # and the shoulder blades move outwards
     gx += [X]*(len(lung) + 1); gy += [ly]*(len(lung) + 1)
     w = p.heart*(1.05 if s.view == 'AP' else 1.)*r.normal(1, .015)
     hx = -3 + (X + 3)/w; hx = np.where(X < -3, -3 + (X + 3)/(1 + .75*(w - 1)), hx); hy = 45 + (ly - 45)/(1 + .35*(w - 1))
@@ -162,6 +174,17 @@ def warp(
     out = _sample(a[[name[k] for k in order]], np.stack(gx), np.stack(gy))
     s.layers.update(zip([*still, *lung, 'heart_site', 'heart'], out))
     m = _up(p.texture, s.shape)
+    s.layers['shoulders'] = _ramp(Y + 172 - p.shoulders*np.clip((np.abs(X + 10) - 50)/95, 0, None)**1.3, 0, 12)
+    s.layers['breasts'] = np.zeros(s.shape, np.float32)
+    if p.breast is not None:
+        c, h, rx, ry, t = p.breast
+        for side in (-1, 1):
+            u, v = (X + 3 - side*c)/rx, (Y - h - r.normal(0, 2))/ry
+            s.layers['breasts'] += t*np.maximum(1 - u*u - v*v, 0)**.75*(1 + .7*np.clip(v, -1, 1))
+    u, v = (X - r.normal(52, 8))/r.uniform(18, 32), (ly - r.normal(72, 4))/r.uniform(9, 17)
+    bubble = r.uniform(.8, 3)*(r.random() < (.6 if s.view == 'PA' else .3))
+    s.layers['stomach'] = bubble*np.maximum(1 - u*u - v*v - .35*u*v, 0)
+    s.layers['vessels'] = s.layers['vessels']*np.clip(s.air/np.maximum(s.cavity, .3), 0, 1)
     s.layers['markings'] = p.markings*s.air*m
     return s
 
@@ -185,7 +208,7 @@ def _ball(s, severity, rng, diameter, density, lobes):
     cy, cx, r = got; H, W = s.shape
     y, x = np.mgrid[:H, :W]; y, x = (y - cy)*s.mm, (x - cx)*s.mm
     th = np.arctan2(y, x); rad = r*(1 + sum(a*np.cos(k*th + f) for k, a, f in zip((2, 3, 5), lobes*rng.uniform(.3, 1, 3), rng.uniform(0, 7, 3))) - lobes.sum()*.5)
-    chord = np.sqrt(np.maximum(rad**2 - x*x - y*y, 0))*.2 # both halves, mm to cm
+    chord = .2*r*np.sqrt(np.maximum(1 - (x*x + y*y)/rad**2, 0)) # both halves, mm to cm
     delta = density*np.minimum(chord, .9*s.air)
     return delta, chord > .35*chord.max()
 def nodule(
@@ -210,14 +233,14 @@ def effusion(s:Scene, severity:float, rng:np.random.Generator):
     side = rng.choice(['R', 'L']); lung = s.space(side) > 1.; own = s.field & lung
     if own.sum() < 30: return None
     top, base = _rows(own); lat = _lateral(s, lung, side)
-    height = (.12 + .5*severity)*(base - top); ap = s.view == 'AP'
-    level = base + 2 - height*(.45 + .55*lat**2) - .5*height*np.maximum(lat - .8, 0)/.2*.4 - .12*height*np.maximum(.2 - lat, 0)/.2
-    level = level + _up(rng.normal(0, 1.2, (3, 4)), s.shape)
-    soft = (18 + 14*rng.random() if ap else 5 + 4*rng.random())/s.mm
+    height = (.13 + .5*severity)*(base - top); ap = s.view == 'AP'
+    level = base + 2 - height*(.42 + .58*lat**2.5 + .1*np.maximum(.25 - lat, 0)/.25)
+    level = level + _up(rng.normal(0, 1.5, (3, 4)), s.shape)*s.shape[0]/128
+    soft = (18 + 14*rng.random() if ap else 6 + 5*rng.random())/s.mm
     y = np.arange(s.shape[0])[:, None]
     share = _sigmoid((y - level)/soft*2)*(.45 + .4*severity if ap else .7 + .3*severity)
     delta = share*s.air*lung*np.clip(s.space(side)/np.maximum(s.space('R') + s.space('L'), .1), 0, 1)
-    return delta, (delta > .9) & (share > .3) & own
+    return delta, (delta > .9) & (share > .3) & lung & (s.heart < 2.5) & (y <= base)
 def consolidation(s:Scene, severity:float, rng:np.random.Generator):
     "Air of a lobe replaced by water: the whole lobe up to its fissure, or patches of it"
     k = LOBES[rng.choice(5, p=[.22, .13, .25, .17, .23])]; lobe = s.lobe(k); own = s.field & (lobe > 1.5)
@@ -227,10 +250,10 @@ def consolidation(s:Scene, severity:float, rng:np.random.Generator):
     for j in rng.integers(0, len(rows), n):
         sx, sy = rng.uniform(14, 24 + 16*severity, 2)/s.mm
         pat = np.maximum(pat, np.exp(-.5*(((x - cols[j])/sx)**2 + ((y - rows[j])/sy)**2)))
-    pat = pat*(1 + .45*_up(rng.standard_normal((14, 14)), s.shape) + .25*_up(rng.standard_normal((30, 30)), s.shape))
+    pat = pat*(1 + .3*_up(rng.standard_normal((12, 12)), s.shape) + .14*_up(rng.standard_normal((30, 30)), s.shape))
     pat = _ramp(pat, .15, .8)
     if severity > .6 and rng.random() < .5: pat = np.maximum(pat, .75 + .15*_up(rng.standard_normal((10, 10)), s.shape).clip(-1, 1))
-    delta = (.14 + .36*severity + .1*rng.random())*lobe*pat
+    delta = (.18 + .36*severity + .1*rng.random())*lobe*pat
     return delta, (delta > max(.25*delta.max(), .3)) & s.field
 def pneumothorax(s:Scene, severity:float, rng:np.random.Generator):
     "Air at the apex and the side: the lung's tissue shrinks toward the hilum and takes its vessels along; nothing but air stays outside its edge"
@@ -260,7 +283,7 @@ def atelectasis(s:Scene, severity:float, rng:np.random.Generator):
     top, base = _rows(lung)
     y, x = np.mgrid[:H, :W].astype(np.float32)
     if s.layers_choice['plate']:
-        rows, cols = np.nonzero(lung); low = rows > top + .6*(base - top)
+        rows, cols = np.nonzero(lung); lat = _lateral(s, lung, side)[cols]; low = (rows > top + .55*(base - top)) & (rows < base - .08*(base - top)) & (lat > .2) & (lat < .8)
         if not low.any(): return None
         j = rng.choice(np.nonzero(low)[0]); cy, cx = rows[j], cols[j]
         a = rng.normal(0, .22)*1. + (-.25 if side == 'L' else .25)*rng.random()
@@ -276,11 +299,11 @@ def atelectasis(s:Scene, severity:float, rng:np.random.Generator):
     hy = rows.max() if k[1:] == 'LL' else rows.min() if k[1:] == 'UL' else rows.mean()
     f = 1/(.8 - .3*severity); g = np.stack([(hx + (x - hx)*f + .5)/W*2 - 1, (hy + (y - hy)*f**.5 + .5)/H*2 - 1], -1)
     small = F.grid_sample(torch.from_numpy(lobe)[None, None].float(), torch.from_numpy(g.astype(np.float32))[None], padding_mode='zeros', align_corners=False)[0, 0].numpy()
-    delta = np.minimum((.3 + .4*severity)*small, .8*s.air)*_ramp(s.space(side), .2, 1.5)
+    delta = _soft(np.minimum((.15 + .25*severity)*small, .8*s.air), 4/s.mm)*_ramp(s.space(side), .2, 3)*np.clip(s.air/4, 0, 1)
     return delta, (delta > max(.25*delta.max(), .4)) & s.field & (s.space(side) > 1)
 def cardiomegaly(s:Scene, severity:float, rng:np.random.Generator):
     "The heart layer widened: the change is the heart against a heart of usual width (already in the scene)"
-    m = (s.heart > 1.5) & (s.layers['heart'] > 1.5)
+    m = s.heart > 2.5
     return np.zeros(s.shape, np.float32), m
 
 # %% ../nbs/12_phantom.ipynb #6a2f9100
@@ -296,9 +319,8 @@ def _letters(text, size, h):
 def accessories(s:Scene):
     "Lead marker and cables as line integrals (H, W) in cm of water"
     r, (H, W) = s.rng, s.shape; out = np.zeros((H, W), np.float32)
-    text = str(r.choice(['L', 'R'])); h = max(6, round(r.uniform(13, 19)/s.mm)); left = text == 'L'
-    text = text + ('AP' if s.view == 'AP' and r.random() < .4 else '')
-    row, col = round(r.uniform(.02, .1)*H), r.uniform(.015, .07)
+    text = str(r.choice(['L', 'R'])); h = max(6, round(r.uniform(12, 16)/s.mm)); left = text == 'L'
+    row, col = round(r.uniform(.05, .13)*H), r.uniform(.05, .1)
     if r.random() < .85:
         g = _letters(text, None, h); c = W - g.shape[1] - round(col*W) if left else round(col*W)
         out[row:row + g.shape[0], c:c + g.shape[1]] += 9*g
@@ -327,12 +349,12 @@ def expose(
     "Beer-Lambert, scatter, quantum noise, logarithm, and a display curve: black is much radiation, as on film"
     ap = view == 'AP'
     t = np.exp(-MU*p)
-    t = t + rng.uniform(.03, .10)*(1.5 if ap else 1.)*np.minimum(_smooth(t, 12), .25)
-    n0 = np.exp(rng.normal(8.7 if ap else 9.4, .45))
+    t = t + rng.uniform(.03, .10)*(1.5 if ap else 1.)*np.clip(_smooth(t, 12), 0, .25)
+    n0 = np.exp(rng.normal(11.2 if ap else 11.8, .4))*(128/p.shape[0])**2
     q = -np.log(np.maximum(t + np.sqrt(t/n0)*rng.standard_normal(p.shape, dtype=np.float32), 1e-4))
-    q = q + rng.uniform(.0, .5)*(q - _smooth(q, 10))
-    H, W = p.shape; c = q[H//10:-H//10, W//8:-W//8]
-    lo, hi = np.quantile(c, [.03, .97])
+    H, W = p.shape; lo, hi = np.quantile(q[H//10:-H//10, W//8:-W//8], [.02, .98]); q = np.maximum(q, lo - .45*(hi - lo)) # open beam is black
+    q = q + rng.uniform(.1, .6)*(q - _smooth(q, 10)) + rng.uniform(.4, 1.2)*(q - _smooth(q, max(8, p.shape[0]//4)))
+    lo, hi = np.quantile(q[H//10:-H//10, W//8:-W//8], [.03, .97])
     span = hi - lo; lo, hi = lo - span*rng.uniform(.15, .4), hi + span*rng.uniform(.0, .15)
     z = np.clip((q - lo)/(hi - lo), 0, 1)
     z = z**rng.uniform(.8, 1.15)
@@ -354,17 +376,20 @@ def make_image(
     places = {k: int(v) for k, v in zip(FINDINGS, side.integers(0, 2**31, len(FINDINGS)))}
     lobe = LOBES[side.choice(5, p=[.2, .1, .3, .12, .28])]; plate = side.random() < .45
     s.layers_choice = dict(lobe=lobe, plate=plate)
-    if 'Atelectasis' in show: s.shift[lobe[0]] += (4 + 8*show['Atelectasis'] if plate else 9 + 18*show['Atelectasis'])
+    if 'Atelectasis' in show: s.shift[lobe[0]] += (3 + 7*show['Atelectasis'] if plate else 6 + 12*show['Atelectasis'])
     warp(s)
     lungs = s.field
     for k in FINDINGS:
         if k not in show: continue
         got = CHANGES[k](s, show[k], np.random.default_rng([places[k]]))
-        if got is None or not got[1].any(): continue
+        if got is None or got[1].sum()*s.mm**2 < 50: continue # no place for it, or nothing of it to be seen
         s.parts[k], s.masks[k] = got
+    water = sum((np.maximum(v, 0) for v in s.parts.values()), np.zeros(s.shape)); full = .93*s.air # findings share the air there is
+    if (water > full).any():
+        part = np.minimum(1, full/np.maximum(water, 1e-3)); s.parts = {k: np.where(v > 0, v*part, v) for k, v in s.parts.items()}
     line = np.maximum(s.base() + sum(s.parts.values()), 0) + accessories(s)
     image = expose(line, r, s.view)
-    if r.random() < .12:
+    if r.random() < .06:
         e = np.round(r.uniform(0, .05, 4)*size).astype(int); b = np.full(image.shape, 0, np.uint8)
         b[e[0]:size - e[1], e[2]:size - e[3]] = image[e[0]:size - e[1], e[2]:size - e[3]]; image = b
     out = dict(image=image, masks=dict(lungs=lungs, **s.masks), boxes=[(k, *_box(m)) for k, m in s.masks.items()], view=s.view, patient=number)
@@ -395,7 +420,7 @@ def make_phantom(
         rows[i] = dict(image_id=f'phantom-{seed}-{i:06d}', path='', patient_id=f'P{seed}-{one["patient"]:05d}', view=one['view'],
                        split={'R': 'train', 'V': 'valid', 'E': 'test'}[SPLIT_PATTERN[one['patient'] % 20]],
                        **{k: float(k in one['masks']) for k in FINDINGS}, boxes=one['boxes'])
-    load_atlas(min(256, round(size*1.2))); threads = torch.get_num_threads()
+    load_atlas(min(256, round(size*1.5))); threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(workers or os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for _ in tqdm(pool.map(work, range(n)), total=n, desc='phantom', disable=not progress): pass

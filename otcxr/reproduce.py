@@ -172,7 +172,8 @@ def execute(
     copy.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _environment(IN_TEST=None, MPLBACKEND=None):
-            papermill.execute_notebook(str(notebook), str(copy), parameters, kernel_name='python3', language='python', cwd=str(notebook.parent), progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr)
+            papermill.execute_notebook(str(notebook), str(copy), parameters, kernel_name='python3', language='python', cwd=str(notebook.parent), progress_bar=False,
+                extra_arguments=['--IPKernelApp.log_level=40'], stdout_file=sys.stdout, stderr_file=sys.stderr)
     except papermill.PapermillExecutionError as e:
         first = next((l for l in e.source.splitlines() if l.strip() and not l.startswith('#|')), '')
         raise OtcxrError(f'{notebook.name}, cell {e.cell_index + 1} (it begins with "{first[:60]}") failed: {e.ename}: {e.evalue}\nThe partly executed copy, with the whole traceback, is {copy}') from None
@@ -231,7 +232,9 @@ def reproduce(
     if problems: raise OtcxrError('not everything is there:\n' + '\n'.join(f'  {x}' for x in problems))
     return pd.DataFrame(rows)
 
-# %% ../nbs/50_reproduce.ipynb #67542ec6
+# %% ../nbs/50_reproduce.ipynb #bba10775
+def _formatter(prog): return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26)
+
 _EPILOG = """examples:
   otcxr reproduce --profile phantom                everything on synthetic radiographs, in minutes, without a download
   otcxr reproduce --profile nih128 --data ~/nih    the same on NIH ChestX-ray14, from a folder of your own
@@ -243,7 +246,7 @@ def add_reproduce(
     sub, # what `ArgumentParser.add_subparsers` returns
 ):
     "Add the command `reproduce`"
-    p = sub.add_parser('reproduce', help="run the paper's notebooks and check every figure and table", epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+    p = sub.add_parser('reproduce', help="run the paper's notebooks and check every figure and table", epilog=_EPILOG, formatter_class=_formatter,
         description="Run the paper's notebooks for a profile, and check that every figure and table they declare is there.")
     p.add_argument('--profile', default='phantom', metavar='NAME|PATH', help="'phantom', 'nih128', or a YAML file of your own (default: phantom)")
     p.add_argument('--root', metavar='DIR', help='folder for figures/, results/ and runs/ (default: the checkout)')
@@ -267,7 +270,7 @@ _COMMANDS = {'pretrain': ('otcxr.pretrain', 'add_pretrain', 'pre-train an encode
 
 def _parser(argv):
     "The parser; of the sub-commands, only the one in `argv` is imported and has its options"
-    parser = argparse.ArgumentParser(prog='otcxr', formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = argparse.ArgumentParser(prog='otcxr', formatter_class=_formatter,
         description='Self-supervised learning on chest radiographs by optimal transport between dense feature maps.',
         epilog='examples:\n  otcxr reproduce --profile phantom\n  otcxr pretrain --data my/labels.csv --size 96 --out runs/mine\n  otcxr probe --help\n\n"otcxr COMMAND --help" explains each command.')
     parser.add_argument('--version', action='version', version=f'otcxr {otcxr.__version__}')

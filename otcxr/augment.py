@@ -38,7 +38,7 @@ class Augment(Config):
     contrast: float = 0.2      # factor drawn from 1 - c to 1 + c
     gamma: float = 0.2         # exponent drawn from exp(-g) to exp(g)
     blur: float | tuple[float, float] = (0.5, 0.5)  # probability of Gaussian blur in view s, view t
-    sigma: tuple[float, float] = (0.1, 1.0)  # its standard deviation in pixels of a 224-px view
+    sigma: tuple[float, float] = (0.1, 2.0)  # its standard deviation in pixels of a 224-px view
     noise: float = 0.02        # largest standard deviation of added Gaussian noise, of a grey range of 1
     solarize: float | tuple[float, float] = (0.0, 0.0)  # probability of inverting what is brighter than 0.5, in view s, view t
 
@@ -64,7 +64,7 @@ class Augment(Config):
 PRESETS = {
     'cxr': dict(),
     'paper': dict(scale=(0.08, 1.0), rotation=0.0, flip=0.5, jitter=0.8, brightness=0.4, contrast=0.4, gamma=0.0,
-                  blur=(1.0, 0.1), sigma=(0.1, 2.0), noise=0.0, solarize=(0.0, 0.2)),
+                  blur=(1.0, 0.1), noise=0.0, solarize=(0.0, 0.2)),
 }
 
 def augment_preset(
@@ -82,23 +82,24 @@ def apply_theta(
     xy: torch.Tensor       # normalised points (x, y), (P, 2) or (B, P, 2)
 ) -> torch.Tensor:         # the points after the map, (B, P, 2)
     "Move points through affine maps"
-    return xy @ theta[:, :, :2].mT + theta[:, None, :, 2]
+    return xy[..., :1]*theta[:, None, :, 0] + xy[..., 1:]*theta[:, None, :, 1] + theta[:, None, :, 2]
 
 def compose_theta(
     second: torch.Tensor,  # the map applied last, (B, 2, 3)
     first: torch.Tensor    # the map applied first, (B, 2, 3)
 ) -> torch.Tensor:         # `second` after `first`, (B, 2, 3)
     "One affine map after another"
-    A = second[:, :, :2]
-    return torch.cat([A @ first[:, :, :2], A @ first[:, :, 2:] + second[:, :, 2:]], -1)
+    x, y, shift = second[:, :, :1], second[:, :, 1:2], second[:, :, 2:]
+    both = x*first[:, :1] + y*first[:, 1:]
+    return torch.cat([both[..., :2], both[..., 2:] + shift], -1)
 
 def invert_theta(
     theta: torch.Tensor    # affine maps, (B, 2, 3), from a view to its source image
 ) -> torch.Tensor:         # the maps back, (B, 2, 3)
     "The inverse of affine maps"
-    (a, b, _), (c, d, _) = theta.unbind(1)[0].unbind(-1), theta.unbind(1)[1].unbind(-1)
-    A = torch.stack([d, -b, -c, a], -1).view(-1, 2, 2) / (a*d - b*c)[:, None, None]
-    return torch.cat([A, -A @ theta[:, :, 2:]], -1)
+    a, b, x, c, d, y = theta.flatten(1).unbind(1)
+    rows = torch.stack([d, -b, b*y - d*x, -c, a, c*x - a*y], -1)
+    return rows.view(-1, 2, 3)/(a*d - b*c)[:, None, None]
 
 # %% ../nbs/13_augment.ipynb #8aff1679
 TRIES = 10  # as torchvision's RandomResizedCrop
@@ -127,7 +128,17 @@ def random_theta(
     wf, c, s = torch.where(uf < cfg.flip, -w, w), phi.cos(), phi.sin()
     return torch.stack([c*wf/W, -s*h/W, 2*cx/W - 1, s*wf/H, c*h/H, 2*cy/H - 1], -1).view(-1, 2, 3)
 
-# %% ../nbs/13_augment.ipynb #bf8083e4
+# %% ../nbs/13_augment.ipynb #e5801338
+def _grid(theta, n):
+    "The n x n pixel centres of a view after `theta`, (B, n, n, 2): PyTorch's `affine_grid` with align_corners=False"
+    p = (2*torch.arange(n, device=theta.device, dtype=theta.dtype) + 1)/n - 1
+    out = theta.new_empty(len(theta), n, n, 2)
+    for k in (0, 1):
+        a, b, c = theta[:, k, :, None, None].unbind(1)
+        torch.addcmul(b*p[:, None] + c, a, p, out=out[..., k])
+    return out
+
+# %% ../nbs/13_augment.ipynb #7e96d01e
 def sample_view(
     x: torch.Tensor,           # images, float (B, 1, H, W)
     theta: torch.Tensor,       # maps from view to image, (B, 2, 3)
@@ -141,12 +152,11 @@ def sample_view(
     theta = theta * theta.new_tensor([W/(W + 2), H/(H + 2)])[:, None]
     n, parts = max(1, 2**20//(k*size)**2), []   # some images at a time: the grid stays in the processor's cache
     for xi, ti in zip(x.split(n), theta.split(n)):
-        grid = F.affine_grid(ti, (len(ti), 1, k*size, k*size), align_corners=False)
-        v = F.grid_sample(xi, grid, align_corners=False)
+        v = F.grid_sample(xi, _grid(ti, k*size), align_corners=False)
         parts.append(F.avg_pool2d(v, k) if k > 1 else v)
     return torch.cat(parts)
 
-# %% ../nbs/13_augment.ipynb #cfa34387
+# %% ../nbs/13_augment.ipynb #d7dfa870
 def adjust(
     x: torch.Tensor,           # images in [0, 1], (B, 1, H, W)
     brightness: torch.Tensor,  # factor, (B,)
@@ -160,7 +170,7 @@ def adjust(
     x = x.mul_(c).add_(mean*(1 - c)).clamp_(0, 1)
     return x if gamma is None else x.pow_(gamma[:, None, None, None])
 
-# %% ../nbs/13_augment.ipynb #e5ff9ac1
+# %% ../nbs/13_augment.ipynb #4bdd7322
 def gaussian_blur(
     x: torch.Tensor,       # images, (B, 1, H, W)
     sigma: torch.Tensor,   # standard deviation in pixels, (B,); 0: unchanged
@@ -172,10 +182,10 @@ def gaussian_blur(
     d2 = torch.arange(-r, r + 1, device=x.device, dtype=x.dtype).square()
     g = (-d2/(2*sigma.clamp(min=.01).square())[:, None]).exp()
     g = (g/g.sum(1, keepdim=True))[:, None]
-    x = F.pad(x, (r, r, r, r), mode='reflect').view(1, B, H + 2*r, W + 2*r)
+    x = F.pad(x, (r, r, r, r), mode='reflect').reshape(1, B, H + 2*r, W + 2*r)
     return F.conv2d(F.conv2d(x, g[:, :, None], groups=B), g[..., None], groups=B).view(B, 1, H, W)
 
-# %% ../nbs/13_augment.ipynb #906e2535
+# %% ../nbs/13_augment.ipynb #ce445a3c
 def solarize(
     x: torch.Tensor,    # images in [0, 1], (B, 1, H, W)
     on: torch.Tensor    # which samples, bool (B,)
@@ -183,7 +193,7 @@ def solarize(
     "Invert grey values of 0.5 and above, in the chosen samples"
     return torch.where(on[:, None, None, None] & (x >= .5), 1 - x, x)
 
-# %% ../nbs/13_augment.ipynb #647407b8
+# %% ../nbs/13_augment.ipynb #f1dfe356
 MEAN, STD = 0.5, 0.25  # of grey values in [0, 1]
 
 def _check_batch(x):
@@ -214,7 +224,7 @@ def denormalize(
     "The way back from `normalize`, for pictures"
     return (x*STD + MEAN).clamp(0, 1)
 
-# %% ../nbs/13_augment.ipynb #b5aa3548
+# %% ../nbs/13_augment.ipynb #2a97af45
 def eval_view(
     x: torch.Tensor,   # images, (B, 1, H, W), uint8 or float in [0, 1]
     size: int          # height and width in pixels
@@ -225,7 +235,7 @@ def eval_view(
     if x.shape[-2:] != (size, size): x = F.interpolate(x, (size, size), mode='bilinear', antialias=True).clamp_(0, 1)
     return (x - MEAN)/STD
 
-# %% ../nbs/13_augment.ipynb #f37a17d6
+# %% ../nbs/13_augment.ipynb #bc4f5f4f
 @dataclass
 class Views:
     "Views of a batch and where they come from"
@@ -234,7 +244,7 @@ class Views:
 
     def __len__(self): return len(self.images)
 
-# %% ../nbs/13_augment.ipynb #4a4dc1db
+# %% ../nbs/13_augment.ipynb #6e62b3a6
 def _photometry(x, cfg, u, view, noise_generator):
     "Everything after the crop, in place where it can be: `x` in [0, 1] (B, 1, S, S), `u` uniform (B, 8)"
     def uniform(col, half): return torch.where(u[:, 0] < cfg.jitter, half*(2*u[:, col] - 1), 0.)
@@ -275,7 +285,7 @@ def two_views(
     "Two random views of every image of a batch"
     return make_view(x, cfg, generator, 0), make_view(x, cfg, generator, 1)
 
-# %% ../nbs/13_augment.ipynb #6e0748f0
+# %% ../nbs/13_augment.ipynb #ac88d415
 CORNERS = torch.tensor([[-1., -1], [1, -1], [1, 1], [-1, 1]])
 
 def _frame(ax, image, title):
@@ -291,12 +301,12 @@ def show_views(
 ):                         # -> matplotlib figure
     "Rows of source with both crops outlined (s orange, t blue; the heavy side is the view's top), view s, view t"
     n, first = min(n, len(views_s)), int(source is not None)
-    fig, axes = plt.subplots(n, 2 + first, figsize=(2.2*(2 + first), 2.4*n), squeeze=False, layout='constrained')
+    fig, axes = plt.subplots(n, 2 + first, figsize=(2*(2 + first), 2.2*n), squeeze=False, layout='constrained')
     match = correspondence(views_s.theta[:n], views_t.theta[:n], grid) if grid else None
     for i, row in enumerate(axes):
-        if first: _frame(row[0], _unit(source[i:i+1])[0], 'source')
+        if first: _frame(row[0], _unit(source[i:i+1])[0], 'source' if i == 0 else '')
         for ax, v, name, colour in zip(row[first:], (views_s, views_t), 'st', ('tab:orange', 'tab:cyan')):
-            _frame(ax, denormalize(v.images[i]), f'view {name}')
+            _frame(ax, denormalize(v.images[i]), f'view {name}' if i == 0 else '')
             if first:
                 xy = apply_theta(v.theta[i:i+1].cpu(), CORNERS)[0]
                 row[0].add_patch(Polygon(xy, fill=False, ec=colour, lw=1)); row[0].plot(*xy[:2].T, color=colour, lw=3)
@@ -309,7 +319,7 @@ def show_views(
             for ax, p in ((row[first], pts[k]), (row[first+1], pts[index[k]])): ax.plot(*p, 'o', ms=3, color=plt.cm.hsv(j/10))
     return fig
 
-# %% ../nbs/13_augment.ipynb #89d574f9
+# %% ../nbs/13_augment.ipynb #fe267b91
 @dataclass
 class Match:
     "Which tokens of two views show the same anatomy; N tokens in reading order"

@@ -276,7 +276,7 @@ class LossParts(Callback):
         every:int=10, # steps between two rows
         file=None, # history.csv; None: in memory only
     ):
-        self.every, self.csv, self.names, self.rows, self.monitors_now = every, file and Path(file), [], [], {}
+        self.every, self.csv, self.part_names, self.names, self.rows, self.monitors_now = every, file and Path(file), [], [], [], {}
         self.sums = {'step': {}, 'epoch': {}}
 
     def _ends(self, step):
@@ -292,10 +292,11 @@ class LossParts(Callback):
             out = self.model(*(v.images for v in self.two_views.make(to_device(dl.dataset.batch(np.arange(min(8, dl.n))), dl.device), 0)))
             parts, monitors = self.model.loss(out), self.model.monitors(out)
         self.model.train(training); set_rng_state(rng)
-        return ['loss', *(k for k in parts if k != 'loss'), *monitors]
+        return ['loss', *(k for k in parts if k != 'loss')], [*monitors]
 
     def before_fit(self):
-        self.names = self._find_names()
+        self.part_names, monitors = self._find_names()
+        self.names = self.part_names + monitors
         self.learn.metrics = [ValueMetric(lambda k=k: self.rows[-1].get(k, math.nan), k) for k in [*self.names[1:], 'grad_norm', 'images_per_s', 'wait']]
 
     def before_train(self): self.timer = dict.fromkeys(self.sums, self._now())
@@ -361,7 +362,7 @@ class CollapseWatch(Callback):
     order = 46
     def __init__(self,
         monitor:str='std_g', # name of the monitor
-        below:float=.05, # threshold
+        below:float=.15, # threshold
         rows:int=5, # recorded rows in a row
     ): self.monitor, self.below, self.patience, self.low = monitor, below, rows, 0
 
@@ -389,7 +390,7 @@ def config_diff(
     return out
 
 class Checkpoint(Callback):
-    "Write everything a run needs to continue exactly; `load` continues from the file"
+    "Write everything a run needs to continue exactly (`OtcxrError` where the disk is full); `load` continues from the file"
     order = 90
     def __init__(self,
         file, # checkpoint.pt
@@ -407,9 +408,11 @@ class Checkpoint(Callback):
         "Write the checkpoint now; weights that are not finite are never written"
         if not all(torch.isfinite(p).all() for p in self.model.parameters()): return
         opt = {k: [dict(o) for o in v] if k in ('hypers', 'state') and not isinstance(v, dict) else v for k, v in self.opt.state_dict().items()}
-        with atomic_path(self.file) as tmp:
-            torch.save(dict(otcxr=1, step=self.learn.step, config=self.config, data=self.fingerprint, model=self.model.state_dict(), opt=opt,
-                rng=get_rng_state(), sums=self.loss_parts.sums), tmp)
+        state = dict(otcxr=1, step=self.learn.step, config=self.config, data=self.fingerprint, model=self.model.state_dict(), opt=opt, rng=get_rng_state(), sums=self.loss_parts.sums)
+        try:
+            with atomic_path(self.file) as tmp: torch.save(state, tmp)
+        except (OSError, RuntimeError) as e:
+            raise OtcxrError(f'{self.file} cannot be written at step {self.learn.step} ({e}). The checkpoint before it is kept: make room on the disk and start the same run again') from e
         self.saved = time.monotonic()
 
     def load(self):

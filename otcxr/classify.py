@@ -6,7 +6,7 @@ Docs: https://otcxr.github.io/otcxr/classify.html.md"""
 
 # %% auto #0
 __all__ = ['STRENGTHS', 'PARTS', 'NEIGHBOURS', 'extract_features', 'Linear', 'fit_logistic', 'Probe', 'linear_probe',
-           'Neighbours', 'knn_probe', 'compare']
+           'Neighbours', 'knn_probe', 'compare', 'probe_weights', 'add_probe']
 
 # %% ../nbs/41_classify.ipynb #f94d8e5c
 import json
@@ -23,7 +23,7 @@ from .augment import eval_view
 from .core import OtcxrError, atomic_path, default_device, fingerprint, provenance, seed_everything
 from .metrics import auroc, cluster_bootstrap, macro_auroc, paired_bootstrap
 
-# %% ../nbs/41_classify.ipynb #b38edfa5
+# %% ../nbs/41_classify.ipynb #0445f6b9
 def _pooled(out): # what an encoder returned -> (B, C)
     "The pooled features of an `Encoder`, or the plain output of a backbone without its classifier"
     out = getattr(out, 'pooled', out)
@@ -60,7 +60,7 @@ def extract_features(encoder, # an `otcxr.encoder.Encoder`, or a torchvision bac
         with atomic_path(file) as tmp, open(tmp, 'wb') as f: np.save(f, z)
     return z
 
-# %% ../nbs/41_classify.ipynb #12dc6379
+# %% ../nbs/41_classify.ipynb #28033fe3
 @dataclass
 class Linear:
     "One logistic regression per finding on standardised features"
@@ -78,7 +78,7 @@ def _standardise(x): # features (n, C) -> mean (C,), scale (C,)
     mean, scale = x.mean(0), x.std(0)
     return mean, np.where(scale > 1e-10*np.maximum(1, abs(mean)), scale, 1.)
 
-# %% ../nbs/41_classify.ipynb #a5defc9e
+# %% ../nbs/41_classify.ipynb #66e77d5c
 def _solve(matvec, g, diagonal, tol, max_iter=100): # H (C, P) -> (C, P), gradient (C, P), preconditioner (C, P), relative residual (P,)
     "Conjugate gradients for H d = -g, all P columns side by side; a column that has arrived stands still"
     d, r = torch.zeros_like(g), -g
@@ -122,7 +122,7 @@ def _logistic(x, y, lam, max_iter=50, tol=1e-12): # x (n, C) rotated, y (n, P) 0
         if not len(active): break
     return w[:-1], w[-1]
 
-# %% ../nbs/41_classify.ipynb #216fb5e6
+# %% ../nbs/41_classify.ipynb #16d6aaa3
 STRENGTHS = tuple(float(f'{s:.2g}') for s in np.logspace(1, -4, 11)) # L2 penalties, strong to weak: 10, 3.2, 1, ... 1e-4
 
 def fit_logistic(x, # features (n, C)
@@ -130,7 +130,7 @@ def fit_logistic(x, # features (n, C)
                  strengths=STRENGTHS # L2 penalties, as a share of the mean loss; scikit-learn's C is 1/(strength * n)
     ): # [Linear], one a strength; findings of which `y` holds one class only have NaN coefficients
     "L2-regularised logistic regressions for all findings and strengths together"
-    if any(s <= 0 for s in strengths): raise OtcxrError(f'strength {min(strengths)}: the L2 penalty must be positive')
+    if not len(strengths) or min(strengths) <= 0: raise OtcxrError(f'strengths {tuple(strengths)}: one or more L2 penalties are needed, all positive')
     mean, scale = _standardise(x)
     x = torch.from_numpy((x - mean)/scale)
     s2, rotation = torch.linalg.eigh(x.T @ x/len(x))
@@ -144,7 +144,7 @@ def fit_logistic(x, # features (n, C)
         intercept[:, usable] = b.reshape(len(strengths), -1)
     return [Linear(mean, scale, c, i) for c, i in zip(coef, intercept)]
 
-# %% ../nbs/41_classify.ipynb #e60355b8
+# %% ../nbs/41_classify.ipynb #c9607c61
 PARTS = ('train', 'valid', 'test')
 
 def _check_findings(findings, known):
@@ -180,7 +180,7 @@ def _check_patients(parts, allow_shared_patients):
             if len(shared) and not allow_shared_patients:
                 raise OtcxrError(f'{len(shared)} patients stand in both {a} and {b} (for example {shared[0]}): scores would be too good. Split by patient, or pass allow_shared_patients=True and say so beside every number')
 
-# %% ../nbs/41_classify.ipynb #3e97f891
+# %% ../nbs/41_classify.ipynb #f0b3bec3
 @dataclass
 class Probe:
     "What a probe found: the choice made on validation, the predictions, and the table on the part that was asked for"
@@ -215,7 +215,7 @@ def _predictions(model, x, table, findings):
     p, y = model.predict(x), _labels(table, findings)
     return pd.concat([table[['image_id', 'patient_id', 'split']].reset_index(drop=True), pd.DataFrame(p, columns=findings), pd.DataFrame(y, columns=[f'label {f}' for f in findings])], axis=1)
 
-# %% ../nbs/41_classify.ipynb #96c81b47
+# %% ../nbs/41_classify.ipynb #fb5babb3
 def _probe(kind, models, # {value: model} candidates, strong to weak
            parts, findings, skipped, part, n, seed):
     "Choose on validation, predict, and measure on `part`"
@@ -259,8 +259,8 @@ def linear_probe(features, # (n, C) row by row as in `data`, or {'train': (n_tra
     models = dict(zip(strengths, fit_logistic(x, _labels(t, findings), strengths)))
     return _probe('linear', dict(sorted(models.items(), reverse=True)), parts, findings, skipped, part, n, seed)
 
-# %% ../nbs/41_classify.ipynb #2dd40a93
-NEIGHBOURS = (200, 100, 50, 20, 10, 5) # numbers of neighbours to choose from, smooth to rough
+# %% ../nbs/41_classify.ipynb #9bcadfeb
+NEIGHBOURS = (500, 200, 100, 50, 20, 10, 5) # numbers of neighbours to choose from, smooth to rough
 
 @dataclass
 class Neighbours:
@@ -304,7 +304,7 @@ def knn_probe(features, # (n, C) row by row as in `data`, or {part: (n_part, C)}
     ks = sorted({k for k in neighbours if k <= len(x)}, reverse=True) or [len(x)]
     return _probe('knn', {k: Neighbours(mean, scale, bank, labels, k) for k in ks}, parts, findings, skipped, part, n, seed)
 
-# %% ../nbs/41_classify.ipynb #93a96ce3
+# %% ../nbs/41_classify.ipynb #7a93dc9c
 def compare(results, # {name: Probe, or its predictions on one part}, two or more
             baseline=None, # name of the one the others are compared with; the first where None
             part='test', # part of the probes' predictions
@@ -331,3 +331,85 @@ def compare(results, # {name: Probe, or its predictions on one part}, two or mor
     table = paired_bootstrap(base[labels], {k: v for k, v in p.items() if k != baseline}, p[baseline], base.patient_id, n=n, seed=seed, findings=findings)
     table.insert(1, 'baseline', baseline)
     return table
+
+# %% ../nbs/41_classify.ipynb #73626dc3
+def _encoders(weights, # run folders, safetensors files, 'random', or NAME=PATH
+              random_init # True: 'random' too
+    ): # {name: (Encoder, PretrainConfig)}, 'random' first
+    "Load the encoders that a command line names"
+    from otcxr.encoder import Encoder
+    from otcxr.pretrain import PretrainConfig, load_weights
+    loaded = {}
+    for w in map(str, weights):
+        if w == 'random': random_init = True; continue
+        name, path = w.split('=', 1) if '=' in w and not Path(w).exists() else ('', w)
+        path = Path(path)/'weights.safetensors' if Path(path).is_dir() else Path(path)
+        name = name or (path.resolve().parent.name if path.name == 'weights.safetensors' else path.stem)
+        if name in (*loaded, 'random'): raise OtcxrError(f'two encoders would be called {name}: name them, as in NAME=PATH')
+        loaded[name] = load_weights(path)
+    if random_init:
+        cfg = next(iter(loaded.values()))[1] if loaded else PretrainConfig()
+        seed_everything(cfg.seed)
+        loaded = {'random': (Encoder(cfg.model.arch, cfg.model.in_channels, cfg.size).eval(), cfg)} | loaded
+    if not loaded: raise OtcxrError("no weights: give the folder of a pre-training run, a safetensors file, or 'random'")
+    return loaded
+
+# %% ../nbs/41_classify.ipynb #bc42f67d
+def _write(out, tables, prov): # folder, {file name: DataFrame}, dict
+    "Write tables and, last, their provenance, each whole or not at all"
+    for name, df in tables.items():
+        with atomic_path(Path(out)/name) as tmp: df.to_csv(tmp, index=False)
+    with atomic_path(Path(out)/'provenance.json') as tmp: Path(tmp).write_text(json.dumps(prov, indent=1) + '\n')
+
+def probe_weights(weights, # run folders, safetensors files, 'random', or NAME=PATH
+                  data=None, # Radiographs, or what `load_radiographs` takes; the data of the first weights' run where None
+                  size=None, # side in pixels at which the encoders see the images; each run's own view size where None
+                  out=None, # folder of the results; nothing is written where None
+                  random_init=False, # True: the first weights' architecture at random initialisation too
+                  part='test', # part the tables are about; 'valid' leaves test untouched while something is still being chosen
+                  device=None # where features are computed; the fastest there is where None
+    ): # (table: method, probe, finding, metric, value, low, high ...; comparison: probe, method, baseline, finding, metric, difference, low, high, p ...; {(method, probe): Probe})
+    "Linear and nearest-neighbour probe of each encoder, and the paired differences of all pairs"
+    from otcxr.datasets import load_radiographs
+    start, loaded = time.time(), _encoders(weights, random_init)
+    cfg = next(iter(loaded.values()))[1]
+    data = load_radiographs(cfg.data, size=cfg.data_size) if data is None else load_radiographs(data)
+    probes = {}
+    for name, (encoder, c) in loaded.items():
+        z = extract_features(encoder, data, size=size or c.size, device=device or default_device())
+        try: probes |= {(name, 'linear'): linear_probe(z, data, part=part), (name, 'knn'): knn_probe(z, data, part=part)}
+        except OtcxrError as e: raise OtcxrError(f'{name}: {e}') from e
+    table = pd.concat([p.table.assign(method=m, probe=k, chosen=p.chosen) for (m, k), p in probes.items()], ignore_index=True)
+    table = table[['method', 'probe', 'chosen', 'part', *(c for c in table if c not in ('method', 'probe', 'chosen', 'part'))]]
+    names = list(loaded)
+    pairs = [compare({n: probes[n, kind] for n in names[i:]}, part=part).assign(probe=kind, part=part) for kind in ('linear', 'knn') for i in range(len(names) - 1)]
+    comparison = pd.concat(pairs, ignore_index=True) if pairs else pd.DataFrame()
+    if out is not None:
+        tables = {'probe.csv': table} | ({'comparison.csv': comparison} if pairs else {})
+        tables |= {f'selection-{m}-{k}.csv': p.selection for (m, k), p in probes.items()}
+        tables |= {f'predictions-{m}-{k}.csv': pd.concat(p.predictions.values()) for (m, k), p in probes.items()}
+        params = dict(weights=[str(w) for w in weights], data=data.name, size=size, part=part, pretraining={n: c.to_dict() for n, (_, c) in loaded.items()})
+        _write(out, tables, provenance(params, cfg.seed, data, start, files=sorted(tables)))
+    return table, comparison, probes
+
+# %% ../nbs/41_classify.ipynb #fd5e667a
+def _command(args):
+    "What `otcxr probe` does"
+    table, comparison, probes = probe_weights(args.weights, args.data, args.size, args.out, args.random_init, args.part)
+    for (name, _), p in probes.items(): print(f'{name}: {p}')
+    if len(comparison):
+        print(f'\nDifferences in macro AUROC on {args.part}, paired over patients:')
+        d = comparison.query("finding == 'macro' and metric == 'auroc'")
+        print(d[['probe', 'method', 'baseline', 'difference', 'low', 'high', 'p']].to_string(index=False, float_format=lambda v: f'{v:.4f}'))
+    print(f'\nPer finding, with predictions and provenance: {args.out}')
+
+def add_probe(sub): # what `ArgumentParser.add_subparsers` returns
+    "Add the command `probe`"
+    p = sub.add_parser('probe', help='measure frozen encoders: linear and nearest-neighbour probe', description='Linear and nearest-neighbour probe of frozen encoders, with intervals over patients and paired comparisons.')
+    p.add_argument('weights', nargs='+', metavar='WEIGHTS', help="folder of a pre-training run, safetensors file, or 'random'; NAME=PATH gives it a name; several are compared")
+    p.add_argument('--data', metavar='SRC', help="'phantom', a cache folder, an NIH ChestX-ray14 folder, or a CSV file beside its images; default: the data of the first weights' run")
+    p.add_argument('--size', type=int, metavar='PX', help="side at which the encoders see the images; default: the view size of their runs")
+    p.add_argument('--random-init', action='store_true', help="compare with the first weights' architecture at random initialisation")
+    p.add_argument('--part', choices=('valid', 'test'), default='test', help='what is measured; use valid while something is still being chosen')
+    p.add_argument('--out', metavar='DIR', default='runs/probe', help='folder of the tables, predictions and provenance (default: runs/probe)')
+    p.set_defaults(func=_command)

@@ -100,7 +100,7 @@ class Radiographs:
     ) -> 'torch.Tensor':  # (B, 1, H, W) uint8
         "Some images as a tensor"
         import torch
-        return torch.from_numpy(np.array(self.images[np.asarray(idxs)]))[:, None]
+        return torch.from_numpy(np.asarray(self.images)[np.asarray(idxs)])[:, None]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -352,8 +352,9 @@ def _disk(out, needed):
     "A full disk as an `OtcxrError`; what was done so far stays for the next call"
     try: yield
     except OSError as e:
-        if e.errno not in (errno.ENOSPC, errno.EDQUOT): raise
-        raise OtcxrError(f'{out}: the disk is full: {needed()/1e6:,.1f} MB are still needed, {shutil.disk_usage(out.parent).free/1e6:,.1f} MB are free; '
+        if e.errno not in (errno.ENOSPC, getattr(errno, 'EDQUOT', errno.ENOSPC)): raise
+        free = shutil.disk_usage(next(p for p in out.parents if p.exists())).free
+        raise OtcxrError(f'{out}: the disk is full: {needed()/1e6:,.1f} MB are still needed, {free/1e6:,.1f} MB are free; '
                          'make room and run the same again, it goes on where it stood') from e
 
 # %% ../nbs/11_datasets.ipynb #c9c421fd
@@ -362,11 +363,13 @@ class _Journal:
     def __init__(self, folder, plan):
         folder.mkdir(parents=True, exist_ok=True)
         self.file = open(folder/'journal.jsonl', 'a+b', buffering=0)
-        self._lock(folder)
-        lines = self._whole_lines()
-        if lines: _need_same(lines[0], plan, folder)
-        else: self.add(plan)
-        self.blocks = lines[1:]
+        try:
+            self._lock(folder)
+            lines = self._whole_lines()
+            if lines: _need_same(lines[0], plan, folder)
+            else: self.add(plan)
+            self.blocks = lines[1:]
+        except BaseException: self.file.close(); raise
 
     def _lock(self, folder):
         try: import fcntl
@@ -535,7 +538,9 @@ def _table_of(source, **options):
         if p is None: raise OtcxrError("'nih14': the development images are not here; set OTCXR_DATA to the folder that holds nih14.tar, or give a folder of your own")
     if p.is_file() and p.suffix.lower() in ('.csv', '.gz'): return read_csv_table(p, **options)
     if p.is_dir():
-        if _is_nih14(p): return _nih14(p)
+        if _is_nih14(p):
+            if options: raise OtcxrError(f"{source}: the development subset takes no options ({', '.join(options)})")
+            return _nih14(p)
         if _one_file(p, 'Data_Entry_2017*.csv'): return read_nih(p, **options)
         csvs = sorted(p.glob('*.csv'))
         if len(csvs) == 1: return read_csv_table(csvs[0], **options)
@@ -555,6 +560,7 @@ def load_radiographs(
     "What a command's `data` means. Raises `OtcxrError` for a source that is none, saying what was looked for, and for a cache of another size"
     made = source if isinstance(source, Radiographs) else open_cache(source) if source != 'phantom' and (Path(source).expanduser()/'manifest.json').is_file() else None
     if made is not None:
+        if options: raise OtcxrError(f"{made.name if source is made else source}: is a finished cache, which takes no options ({', '.join(options)})")
         if size and made.size != (size, size): raise OtcxrError(f'{made.name if source is made else source}: holds images of {made.size[0]} pixels; asked for {size}')
         return made
     size = size or 128

@@ -294,7 +294,7 @@ def step_times(
     total = sum(t[0] for t in took)
     return dict(step_ms=1000*median(t[0] for t in took), views=sum(t[1] for t in took)/total, wait=sum(t[2] for t in took)/total)
 
-# %% ../nbs/31_pretrain.ipynb #3fc3725f
+# %% ../nbs/31_pretrain.ipynb #d65cb59c
 _EPILOG = """examples:
   otcxr pretrain --data phantom --size 64 --epochs 5 --out runs/first
   otcxr pretrain --show-config > my.yaml            write a configuration, then edit it

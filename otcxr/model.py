@@ -42,7 +42,7 @@ class ModelConfig(Config):
     floor: float = .5 # share of the mass that is spread uniformly
     temperature: float = .1 # of the cross reference
     heads: int = 8 # attention heads of CV-SIM
-    look: Literal['ascend', 'stop', 'descend'] = 'ascend' # how CV-SIM is trained by the transport cost: to raise it, not at all, or to lower it
+    look: Literal['ascend', 'stop', 'descend'] = 'stop' # how CV-SIM is trained by the transport cost: to raise it, not at all, or to lower it
     eps: float = .5 # entropic regularisation, in the units of the cost
     iterations: int = 50 # of Sinkhorn, at most
     tol: float = 1e-3 # marginal error at which Sinkhorn stops
@@ -56,7 +56,7 @@ class ModelConfig(Config):
 # %% ../nbs/24_model.ipynb #b8122604
 PRESETS = {
     'default': {},
-    'literal': dict(space='dense', cost='cosine', ruler='pooled', marginals='softmax', floor=0., look='descend', debias=False),
+    'literal': dict(space='dense', cost='cosine', ruler='pooled', marginals='softmax', floor=0., look='descend', debias=False, eps=.05),
     'vicreg': dict(method='vicreg'),
 }
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .core import OtcxrError
 from .datasets import Radiographs
@@ -50,7 +50,7 @@ def _up(grid, shape):
     return out[0] if grid.ndim == 2 else out
 def _sample(layers, x, y, half=160.):
     "Layers (L, h, w) at x, y (L, H, W) in mm from the middle of the atlas; beyond the border the border goes on"
-    g = torch.from_numpy(np.stack([x, y], -1).astype(np.float32)/half)
+    g = torch.from_numpy(np.stack([x, y], -1).astype(np.float32, copy=False)/np.float32(half))
     return F.grid_sample(layers[:, None], g, padding_mode='border', align_corners=False)[:, 0].numpy()
 def _move(maps, x, y):
     "Maps (c, H, W) at pixel coordinates x, y (H, W); outside there is nothing"
@@ -108,8 +108,8 @@ def draw_patient(
     found = [k for k, u in zip(FINDINGS, luck) if u < (RISK[k] if sick else .03)]
     if 'Effusion' in found and r.random() < .3: found.append('Atelectasis') # fluid presses on the lung
     breasts = (r.normal(72, 6), r.normal(22, 10), r.uniform(50, 62), r.uniform(42, 58), r.gamma(4, .36))
-    return Patient(scale=(r.normal(1, .05), r.normal(1, .045)), girth=np.clip(r.normal(1, .1), .8, 1.3), fat=r.gamma(2, .9), bone=np.clip(r.normal(1.9, .35), 1.1, 2.8),
-        heart=np.clip(r.normal(1.01, .075), .86, 1.19), vessels=np.clip(r.normal(1.7, .35), 1, 2.6), markings=r.gamma(4, .006), shoulders=r.uniform(15, 45),
+    return Patient(scale=(r.normal(1, .05), r.normal(1, .045)), girth=float(np.clip(r.normal(1, .1), .8, 1.3)), fat=r.gamma(2, .9), bone=float(np.clip(r.normal(1.9, .35), 1.1, 2.8)),
+        heart=float(np.clip(r.normal(1.01, .075), .86, 1.19)), vessels=float(np.clip(r.normal(1.7, .35), 1, 2.6)), markings=r.gamma(4, .006), shoulders=r.uniform(15, 45),
         breasts=breasts if r.random() < .45 else None, warp=r.normal(0, 4.5, (2, 5, 5)), texture=r.standard_normal((24, 24)),
         findings={k: float(severity[k]) for k in FINDINGS if k in found}, places={k: int(v) for k, v in zip(FINDINGS, r.integers(0, 2**31, len(FINDINGS)))},
         lobe=str(r.choice(LOBES, p=[.2, .1, .3, .12, .28])), plate=bool(r.random() < .45))
@@ -158,11 +158,11 @@ def pose(
     view = 'AP' if r.random() < (.2, .4, .55)[min(len(p.findings), 2)] else 'PA'; ap = view == 'AP'
     atlas, names, views = load_atlas(min(256, round(size*1.5)))
     atlas = atlas[r.choice([i for i, v in enumerate(views) if v == view])]
-    fov = 283*np.mean(p.scale)*r.uniform(.95, 1.06); mm = fov/size; t = np.deg2rad(r.normal(0, 1.8))
+    fov = 283*sum(p.scale)/2*r.uniform(.95, 1.06); mm = fov/size; t = r.normal(0, .031)
     dx, dy = r.normal(0, 5), max(r.normal(0, 4) - 13, fov/2 - 156*p.scale[1]) # not above the CT's first slice
-    x, y = np.meshgrid(*[(np.arange(size) + .5)*mm - fov/2]*2); d = _up(p.warp, x.shape)
-    X = (np.cos(t)*x + np.sin(t)*y + dx)/p.scale[0] + d[0]
-    Y = np.maximum((np.cos(t)*y - np.sin(t)*x + dy)/p.scale[1] + d[1], -158)
+    x, y = np.meshgrid(*[(np.arange(size, dtype=np.float32) + .5)*mm - fov/2]*2); d = _up(p.warp, x.shape)
+    c, n = float(np.cos(t)), float(np.sin(t)); X = (c*x + n*y + dx)/p.scale[0] + d[0]
+    Y = np.maximum((c*y - n*x + dy)/p.scale[1] + d[1], -158)
 
     breath = r.normal(9 if ap else 1, 7); left = _sigmoid(X/12)
     up = {s: breath + r.normal(0, 3) + raised[s] - 9*(s == 'R') for s in 'RL'}
@@ -178,7 +178,7 @@ def pose(
     L = dict(zip(grids, _sample(atlas[pick], *[np.stack(g) for g in zip(*grids.values())])))
 
     L['shoulders'] = _ramp(Y + 172 - p.shoulders*np.clip((np.abs(X + 10) - 50)/95, 0, None)**1.3, 0, 12)
-    L['breasts'] = np.zeros(x.shape); sag = r.normal(0, 2, 2)
+    L['breasts'] = np.zeros(x.shape, np.float32); sag = r.normal(0, 2, 2).tolist()
     if p.breasts is not None:
         c, h, rx, ry, thick = p.breasts
         for side, s in zip((-1, 1), sag):
@@ -233,7 +233,7 @@ def effusion(
     side = rng.choice(['R', 'L']); lung = s.lung(side); own = s.lungs & lung; ap = s.view == 'AP'
     if own.sum()*s.mm**2 < 500: return None
     (top, base), out = _span(own), _outwards(lung, side)
-    level = base + 2 - (.13 + .5*severity)*(base - top)*(.42 + .58*out**2.5 + .1*np.maximum(.25 - out, 0)/.25)
+    level = base + 2 - (.13 + .5*severity)*(base - top)*(.5 + .5*out**4 + .1*np.maximum(.25 - out, 0)/.25)
     level = level + _up(rng.normal(0, 1.5, (3, 4)), s.shape)*s.shape[0]/128
     y = np.arange(s.shape[0])[:, None]; fade = (18 + 14*rng.random() if ap else 6 + 5*rng.random())/s.mm
     share = _sigmoid(2*(y - level)/fade)*(.45 + .4*severity if ap else .7 + .3*severity)
@@ -350,7 +350,7 @@ def expose(
     ap = view == 'AP'; H, W = p.shape; mid = np.s_[H//10:-H//10, W//8:-W//8]
     t = np.exp(-MU*p)
     t = t + r.uniform(.03, .10)*(1.5 if ap else 1.)*np.clip(_coarse(t, 12), 0, .25)
-    photons = np.exp(r.normal(11.2 if ap else 11.8, .4))*(128/H)**2
+    photons = np.exp(r.normal(11.2 if ap else 11.8, .4))*128/H
     q = -np.log(np.maximum(t + np.sqrt(t/photons)*r.standard_normal(p.shape, dtype=np.float32), 1e-4))
     lo, hi = np.quantile(q[mid], [.02, .98]); q = np.maximum(q, lo - .45*(hi - lo)) # the open beam is black
     q = q + r.uniform(.1, .6)*(q - _coarse(q, 10)) + r.uniform(.4, 1.2)*(q - _coarse(q, 32))
@@ -388,7 +388,7 @@ def make_image(
     return dict(image=image, masks={'lungs': s.lungs, **s.masks}, boxes=[(k, *_box(m)) for k, m in s.masks.items()], view=s.view, patient=number,
                 severity={k: show[k] for k in s.masks}, scene=s, line=line)
 
-# %% ../nbs/12_phantom.ipynb #5beaa88f
+# %% ../nbs/12_phantom.ipynb #559a378d
 _ORDER = 'TETVTETTETVTTETTVTET' # train, tEst, Valid, patient by patient
 def make_phantom(
     n:int=600, # images

@@ -241,7 +241,7 @@ def _finish(cfg, out, learn, start, fingerprint):
 def _line(learn, log):
     "One epoch in one line, for terminals without bars and for log files"
     row = learn.loss_parts.rows[-1]
-    parts = ', '.join(f'{k} {row[k]:.3g}' for k in learn.loss_parts.names if row.get(k) is not None)
+    parts = ', '.join(f'{k} {row[k]:.3g}' for k in (*learn.loss_parts.part_names, 'std_g', 'rank_g') if row.get(k) is not None)
     left = (learn.n_epoch - row['epoch'] - 1)*learn.dls.train.steps*learn.dls.train.bs/row['images_per_s']
     print(f'epoch {row["epoch"] + 1}/{learn.n_epoch}: {parts}; {row["images_per_s"]:.0f} images/s, {left/60:.0f} min left', flush=True)
 

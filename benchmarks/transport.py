@@ -15,7 +15,6 @@ import statistics
 import sys
 import time
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'passive') # or threads that spin while others compute make every number noise, on both sides
 os.environ.setdefault('KINETO_LOG_LEVEL', '5')
 
 import torch

@@ -70,8 +70,8 @@ def exact_plan(
     plans = [ot.emd((p/p.sum()).numpy(), (q/q.sum()).numpy(), c.numpy()) for p, q, c in zip(mu, nu, C)]
     return torch.stack([torch.from_numpy(p) for p in plans]).to(M)
 
-# %% ../nbs/21_transport.ipynb #5465058b
-CACHE = 300_000 # entries of the cost that are solved together on a CPU, so that the kernel stays in its cache
+# %% ../nbs/21_transport.ipynb #9b4eb5bc
+CACHE = 640_000 # entries of the cost that are solved together on a CPU, so that the kernel stays in the caches of two cores
 REACH = {torch.float32: 60., torch.float64: 500.} # largest reach for which scalings are safe, forward and backward
 
 def _exponent(M, low, high, o):
@@ -154,7 +154,7 @@ def _unroll_scaling(it, M, mu, nu, S, T, v0, gval, gplan, eps):
     U, V = it.update(mu, S), it.update(nu, T)
     GK = _upstream(M, gval, gplan).mul_(K)
     a, b, A, B = (torch.empty_like(x) for x in (S, T, S, T)) # A = U a, B = V b
-    minus = S.new_tensor(-lam)
+    minus = S.new_full((), -lam)
     each = list(zip(a.unbind(), b.unbind(), A.unbind(), B.unbind(), U.unbind(), V.unbind(), (minus/S).unbind(), (minus/T).unbind()))
     torch.bmm(U[last], GK, out=b[last])
     for k in range(last, -1, -1):

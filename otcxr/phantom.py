@@ -159,10 +159,10 @@ def pose(
     atlas, names, views = load_atlas(min(256, round(size*1.5)))
     atlas = atlas[r.choice([i for i, v in enumerate(views) if v == view])]
     fov = 283*sum(p.scale)/2*r.uniform(.95, 1.06); mm = fov/size; t = r.normal(0, .031)
-    dx, dy = r.normal(0, 5), max(r.normal(0, 4) - 13, fov/2 - 156*p.scale[1]) # not above the CT's first slice
+    dx, dy = r.normal(0, 5), max(r.normal(0, 4) - 13, fov/2 - 156*p.scale[1])
     x, y = np.meshgrid(*[(np.arange(size, dtype=np.float32) + .5)*mm - fov/2]*2); d = _up(p.warp, x.shape)
     c, n = float(np.cos(t)), float(np.sin(t)); X = (c*x + n*y + dx)/p.scale[0] + d[0]
-    Y = np.maximum((c*y - n*x + dy)/p.scale[1] + d[1], -158)
+    Y = (c*y - n*x + dy)/p.scale[1] + d[1]; Y = np.maximum(Y - max(0., float(Y[0].max()) + 155), -158) # both apices on the film, nothing above the CT's first slice
 
     breath = r.normal(9 if ap else 1, 7); left = _sigmoid(X/12)
     up = {s: breath + r.normal(0, 3) + raised[s] - 9*(s == 'R') for s in 'RL'}

@@ -70,8 +70,8 @@ def exact_plan(
     plans = [ot.emd((p/p.sum()).numpy(), (q/q.sum()).numpy(), c.numpy()) for p, q, c in zip(mu, nu, C)]
     return torch.stack([torch.from_numpy(p) for p in plans]).to(M)
 
-# %% ../nbs/21_transport.ipynb #9b4eb5bc
-CACHE = 640_000 # entries of the cost that are solved together on a CPU, so that the kernel stays in the caches of two cores
+# %% ../nbs/21_transport.ipynb #5465058b
+CACHE = 300_000 # entries of the cost that are solved together on a CPU, so that the kernel stays in its cache
 REACH = {torch.float32: 60., torch.float64: 500.} # largest reach for which scalings are safe, forward and backward
 
 def _exponent(M, low, high, o):

@@ -395,7 +395,7 @@ def make_phantom(
     size:int=128, # pixels along one side
     seed:int=0, # of the collection; another seed, other patients
     images_per_patient:int=3, # consecutive images that show one patient
-    workers:int|None=None, # threads, all cores by default; the images do not depend on it
+    workers:int|None=None, # threads, one a core by default; the images do not depend on it
     progress:bool=False, # show a bar
 ) -> Radiographs: # with masks 'lungs' and one a finding, each (n, H, W) bool, and boxes
     "A labelled collection of synthetic chest radiographs, split by patient. Raises `OtcxrError` for arguments that are not whole numbers or too small"

@@ -210,7 +210,9 @@ def reproduce(
     file = str(Path(profile).expanduser().resolve()) if profile.endswith(('.yaml', '.yml')) else profile
     data = str(Path(data).expanduser().resolve()) if data and Path(data).expanduser().exists() else data
     rows, problems = [], []
-    with _environment(OTCXR_ROOT=Path(root or os.environ.get('OTCXR_ROOT') or home).expanduser().resolve()):
+    beside = home.parent/'shared'/'data' # where `real_data` looks, also when the root is elsewhere
+    with _environment(OTCXR_ROOT=Path(root or os.environ.get('OTCXR_ROOT') or home).expanduser().resolve(),
+                      OTCXR_DATA=os.environ.get('OTCXR_DATA') or (beside if beside.is_dir() else None)):
         p = load_profile(file, data)
         print(f'profile {p.name}; figures/, results/ and runs/ under {repo_root()}', flush=True)
         for i, nb in enumerate(chosen, 1):

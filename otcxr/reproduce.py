@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import importlib
 import json
+import logging
 import os
 import sys
 import time
@@ -300,5 +301,6 @@ def main(
         print(f'otcxr {args.command}: {e}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        logging.disable() # what papermill's loose ends would say
         print(f'\notcxr {args.command}: interrupted; the same command continues', file=sys.stderr)
         return 130

@@ -71,7 +71,8 @@ def exact_plan(
     return torch.stack([torch.from_numpy(p) for p in plans]).to(M)
 
 # %% ../nbs/21_transport.ipynb #5465058b
-CACHE = 300_000 # entries of the cost that are solved together on a CPU, so that the kernel stays in its cache
+CACHE = 320_000 # entries of the kernel, and of its transpose where one is kept, that a thread works on together on a CPU, so that they stay in its core's cache
+def _keeps_transpose(n): return n % 4 == 0 and n <= 256 # up to twice as quick, but for odd and for long rows
 REACH = {torch.float32: 60., torch.float64: 500.} # largest reach for which scalings are safe, forward and backward
 
 def _exponent(M, low, high, o):
@@ -98,7 +99,7 @@ class _Scaling:
     "Iterations on the scalings u, v themselves: `K` is the kernel, `s` and `t` are the products K v and K'u"
     def __init__(self, K, o):
         self.K, self.lam = K, o.lam
-        self.Kt = K.mT.contiguous() if K.shape[2] % 4 == 0 and K.shape[2] <= 256 else K.mT # up to twice as quick, but for odd and for long rows
+        self.Kt = K.mT.contiguous() if _keeps_transpose(K.shape[2]) else K.mT
     @classmethod
     def kernel(cls, L): return L.exp_()
     def start(self, lv): return (lv - lv.amax(-1, keepdim=True)).exp() if self.lam == 1 else lv.exp()
@@ -198,12 +199,13 @@ def _unroll_log(it, M, mu, nu, S, T, v0, gval, gplan, eps):
 # %% ../nbs/21_transport.ipynb #d7d9c42c
 TINY = 1e-20 # mass that stands in for none in the linear system, so that tokens without mass get their derivative too
 
-def _implicit(M, mu, nu, f, g, error, gval, gplan, o):
+def _implicit(M, mu, nu, f, g, error, T, gval, gplan, o):
     lam, eps = o.lam, o.eps
-    mu, nu = mu.clamp_min(TINY), nu.clamp_min(TINY)
-    T = torch.add((f/eps + mu.log()).mT, g/eps + nu.log()).sub_(M, alpha=1/eps)
-    if o.pads is not None: T.masked_fill_(o.pads, math.log(TINY))
-    T.exp_()
+    if o.massless:
+        mu, nu = mu.clamp_min(TINY), nu.clamp_min(TINY)
+        T = torch.add((f/eps + mu.log()).mT, g/eps + nu.log()).sub_(M, alpha=1/eps)
+        if o.pads is not None: T.masked_fill_(o.pads, math.log(TINY))
+        T.exp_()
     G, scale = (M, gval) if gplan is None else (_upstream(M, gval, gplan), 1.) # everything is linear in G
     r, c, GT = T.sum(2).unsqueeze(1), T.sum(1, keepdim=True), G*T
     h, k = GT.sum(2).unsqueeze(1)/r, GT.sum(1, keepdim=True)/c
@@ -226,7 +228,7 @@ def _conjugate_gradients(A, b, error, steps=200):
     y, r, p, rr = torch.zeros_like(b), b.clone(), b, dot(b, b)
     goal = rr*(error*.1).clamp_min(100*fine).square()[:, None, None]
     for k in range(1, steps + 1):
-        Sp = p - torch.bmm(torch.bmm(p, At), A)
+        Sp = torch.baddbmm(p, torch.bmm(p, At), A, alpha=-1)
         step = rr/dot(p, Sp).clamp_min_(tiny)
         y.addcmul_(step, p)
         r.addcmul_(step, Sp, value=-1)
@@ -254,7 +256,7 @@ class _Solve(torch.autograd.Function):
             plan = it.plan(u, v, out=None if store else L)
             value = (plan*M).sum((1, 2))
         if store: ctx.save_for_backward(M, m, n, L, S, T, v0)
-        elif o.grad == 'implicit': ctx.save_for_backward(M, mu, nu, f, g, error)
+        elif o.grad == 'implicit': ctx.save_for_backward(M, mu, nu, f, g, error, plan)
         else: ctx.save_for_backward(plan, f, g)
         f, g = f.squeeze(1), g.squeeze(1)
         ctx.mark_non_differentiable(f, g, error, *([plan] if o.grad == 'envelope' else []))
@@ -357,9 +359,11 @@ def sinkhorn(
     bad = ~checks.isfinite().all(0)
     low, high = checks[4:].masked_fill(bad, 0)
     if bad.any(): M, mu, nu = _set_aside(bad.to(M.device), M, mu, nu, mask_s, mask_t)
-    o = SimpleNamespace(eps=eps, max_iter=max_iter, tol=tol, grad=grad, method=method, lam=1. if rho is None else rho/(rho + eps))
-    size = len(M) if M.is_cuda else math.ceil(len(M)/math.ceil(M.numel()/CACHE))
-    parts = [_solve(*p, o) for p in zip(*(x.split(size) for x in (M, mu, nu, lv, low, high)), [None]*len(M) if pads is None else pads.split(size))]
+    o = SimpleNamespace(eps=eps, max_iter=max_iter, tol=tol, grad=grad, method=method, massless=bool((checks[[0, 2]] < TINY).any()), lam=1. if rho is None else rho/(rho + eps))
+    held = M.numel()*(1 + _keeps_transpose(M.shape[2]))
+    size = len(M) if M.is_cuda else math.ceil(len(M)/math.ceil(held/(CACHE*torch.get_num_threads())))
+    split = lambda x: [x] if size >= len(M) else x.split(size)
+    parts = [_solve(*p, o) for p in zip(*map(split, (M, mu, nu, lv, low, high)), [None]*len(M) if pads is None else split(pads))]
     *tensors, ran = zip(*parts)
     tensors = [t[0] if len(t) == 1 else torch.cat(t) for t in tensors] # plan, f, g, value, error
     if bad.any(): tensors = [t.masked_fill(bad.to(t.device).view(-1, *[1]*(t.ndim - 1)), math.nan) for t in tensors]

@@ -1,7 +1,7 @@
 """Every number that the project states about speed, memory and numerical agreement, with its target: `python benchmarks/run.py`.
 
 Both sides of a ratio are measured in this process, in turn; medians are printed. Exits with status 1 if a target is missed.
-`--quick` only shows that everything runs; `--only transport|views|step` picks a group; `--save` keeps the table with its provenance in results/benchmarks."""
+`--quick` only shows that everything runs; `--only agreement|transport|views|step` picks a group; `--save` keeps the table with its provenance in results/benchmarks."""
 import argparse
 import importlib
 import sys
@@ -12,9 +12,7 @@ import torch
 
 from otcxr.core import provenance, save_table
 
-GROUPS = ('transport', 'views', 'step')
-
-
+GROUPS = ('agreement', 'transport', 'views', 'step')
 
 def transport_rows(quick):
     "The rows of benchmarks/transport.py in the form of the other groups: speed, and peak memory where it has a target."
@@ -37,7 +35,7 @@ if __name__ == '__main__':
         for row in transport_rows(args.quick) if group == 'transport' else importlib.import_module(group).rows(quick=args.quick):
             found.append(dict(group=group, **row))
             r = found[-1]
-            print(f"{'holds ' if r['holds'] else 'MISSED'} {r['what']:<62} {str(r['ours']):>12} | {str(r['against']):<28} ratio {r['ratio']:8.3g}  target {r['target']}", flush=True)
+            print(f"{'holds ' if r['holds'] else 'MISSED'} {r['what']:<74} {str(r['ours']):>12} | {str(r['against']):<28} ratio {r['ratio']:8.3g}  target {r['target']}", flush=True)
     table = pd.DataFrame(found)
     p = provenance(vars(args), start=start)
     if args.save: save_table(table, 'speed', 'benchmarks', p)

@@ -22,7 +22,7 @@ class VICReg(TwoViews):
         super().__init__(cfg, size)
         try: from lightly.loss import VICRegLoss
         except ImportError as e: raise OtcxrError("method 'vicreg' needs the package lightly: pip install lightly") from e
-        self.criterion = VICRegLoss(lambda_param=cfg.alpha, mu_param=cfg.beta, nu_param=cfg.eta)
+        self.criterion = VICRegLoss(lambda_param=cfg.alpha, mu_param=2*cfg.beta, nu_param=cfg.eta) # lightly averages the variance term over the views, OTCXR adds
 
     def forward(self,
         view_s, # first views: (B, in_channels, H, W)
@@ -38,4 +38,4 @@ class VICReg(TwoViews):
         "lightly's loss; the parts are reported beside it."
         both = (out.q_s, out.q_t)
         return dict(loss=self.criterion(*both), invariance=(out.q_s - out.q_t).square().mean(),
-            variance=sum(map(variance_term, both)) / 2, covariance=sum(map(covariance_term, both)))
+            variance=sum(map(variance_term, both)), covariance=sum(map(covariance_term, both)))

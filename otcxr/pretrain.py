@@ -9,7 +9,7 @@ __all__ = ['PretrainConfig', 'param_groups', 'adamw', 'lars', 'pick_precision', 
            'load_model', 'PretrainResult', 'pretrain', 'step_times', 'add_pretrain']
 
 # %% ../nbs/31_pretrain.ipynb #74dfc5b7
-from .callback import (BatchLoader, Checkpoint, CollapseWatch, GradNorm, LossParts, LrSchedule, NonFinite, PretrainLearner, TwoViews, config_diff,
+from .callback import (BatchLoader, Checkpoint, CollapseWatch, GradNorm, LossParts, LrSchedule, NonFinite, PretrainLearner, MakeViews, config_diff,
                             read_history)
 
 # %% ../nbs/31_pretrain.ipynb #52f068f7
@@ -152,7 +152,7 @@ def create_learner(
     model = create_model(cfg.model, cfg.size).to(device, memory_format=torch.channels_last if bf16 else torch.preserve_format)
     learn = PretrainLearner(DataLoaders(loader, device=device), model, partial(torch.autocast, device.type, torch.bfloat16) if bf16 else nullcontext,
         opt_func=partial(adamw if cfg.optimizer == 'adamw' else lars, wd=cfg.decay), splitter=param_groups, lr=cfg.top_lr,
-        cbs=[TwoViews(cfg.view_config(), cfg.seed), LrSchedule(cfg.epochs*loader.steps, round(cfg.warmup_epochs*loader.steps), cfg.top_lr), GradNorm(cfg.clip),
+        cbs=[MakeViews(cfg.view_config(), cfg.seed), LrSchedule(cfg.epochs*loader.steps, round(cfg.warmup_epochs*loader.steps), cfg.top_lr), GradNorm(cfg.clip),
              NonFinite(out), LossParts(cfg.log_every, out and Path(out)/'history.csv'), CollapseWatch()])
     learn.recorder.train_metrics, learn.recorder.valid_metrics = True, False
     return learn

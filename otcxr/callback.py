@@ -155,7 +155,7 @@ def show_views(self:PretrainLearner,
     step, dl = self.step if step is None else step, self.dls.train
     idx = epoch_order(dl.n, dl.seed, step//dl.steps)[step % dl.steps*dl.bs:][:n]
     images = to_device(dl.dataset.batch(idx), dl.device)
-    return augment.show_views(*self.two_views.make(images, step), images, n)
+    return augment.show_views(*self.make_views.make(images, step), images, n)
 
 # %% ../nbs/30_callback.ipynb #ab02921f
 def lr_at(
@@ -289,7 +289,7 @@ class LossParts(Callback):
         rng, training, dl = get_rng_state(), self.model.training, self.dls.train
         self.model.eval()
         with torch.no_grad():
-            out = self.model(*(v.images for v in self.two_views.make(to_device(dl.dataset.batch(np.arange(min(8, dl.n))), dl.device), 0)))
+            out = self.model(*(v.images for v in self.make_views.make(to_device(dl.dataset.batch(np.arange(min(8, dl.n))), dl.device), 0)))
             parts, monitors = self.model.loss(out), self.model.monitors(out)
         self.model.train(training); set_rng_state(rng)
         return ['loss', *(k for k in parts if k != 'loss')], [*monitors]
@@ -300,7 +300,7 @@ class LossParts(Callback):
         self.learn.metrics = [ValueMetric(lambda k=k: self.rows[-1].get(k, math.nan), k) for k in [*self.names[1:], 'grad_norm', 'images_per_s', 'wait']]
 
     def before_train(self): self.timer = dict.fromkeys(self.sums, self._now())
-    def _now(self): return np.array([time.perf_counter(), self.dls.train.waited, self.two_views.took, self.learn.step])
+    def _now(self): return np.array([time.perf_counter(), self.dls.train.waited, self.make_views.took, self.learn.step])
 
     def after_loss(self):
         self.monitors_now = {}

@@ -285,7 +285,7 @@ def step_times(
         order = 99
         def after_batch(self):
             if torch.cuda.is_available(): torch.cuda.synchronize()
-            marks.append((time.perf_counter(), self.two_views.took, self.dls.train.waited))
+            marks.append((time.perf_counter(), self.make_views.took, self.dls.train.waited))
             if len(marks) == steps + 3: raise CancelFitException
     learn.remove_cb(ProgressCallback); learn.remove_cbs([c for c in learn.cbs if isinstance(c, Recorder)])
     with learn.added_cbs(Clock()): learn.fit(10**6)

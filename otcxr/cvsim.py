@@ -34,7 +34,7 @@ class CVSIM(nn.Module):
         dim:int, # C, width of the tokens
         heads:int=8, # attention heads; divides `dim`
         readout:str='cross', # one of `READOUTS`
-        floor:float=0.5, # lambda, share of the mass that is spread uniformly, in [0, 1]
+        floor:float=0.3, # lambda, share of the mass that is spread uniformly, in [0, 1]
         temperature:float=.1, # tau of the cross reference; smaller is sharper
     ):
         super().__init__()

@@ -131,14 +131,13 @@ def _read_list(path):
 # %% ../nbs/14_splits.ipynb #d01af3d7
 def _keys(t):
     "(image, patient) of each row as comparable names; patient None where nobody knows"
-    column = next(c for c in (*_IDS, 'nih_image') if c in t)
-    stem = lambda c: t[c].astype(str).str.replace(r'^.*[/\\]', '', regex=True).str.replace(r'\.(png|jpe?g|dcm|dicom)$', '', regex=True, case=False)
-    image, nih = stem(column), stem('nih_image') if 'nih_image' in t else None
-    image = image.where(nih.isin(['nan', 'None', '']), nih) if nih is not None else image
-    is_nih = image.str.fullmatch(r'\d{8}_\d{3}')
+    def stem(c): return np.array(['' if pd.isna(v) else re.sub(r'(?i)^.*[/\\]|\.(png|jpe?g|dcm|dicom)$', '', str(v)) for v in t[c]], dtype=object)
+    image = stem(next(c for c in (*_IDS, 'nih_image') if c in t))
+    if 'nih_image' in t: image = np.array([n or i for n, i in zip(stem('nih_image'), image)], dtype=object)
     given = next((c for c in _PATIENTS if c in t), None)
-    own = ('other:' + t[given].astype(str)).where(t[given].notna(), None) if given else pd.Series(None, t.index, dtype=object)
-    return image.to_numpy(object), np.where(is_nih, 'nih:' + image.str[:8].str.lstrip('0'), own).astype(object)
+    own = [None if pd.isna(p) else f'other:{p}' for p in t[given]] if given else [None]*len(t)
+    patient = [f'nih:{int(i[:8])}' if re.fullmatch(r'\d{8}_\d{3}', i) else p for i, p in zip(image, own)]
+    return image, np.array(patient, dtype=object)
 
 # %% ../nbs/14_splits.ipynb #006e26c6
 @dataclass
@@ -230,7 +229,8 @@ def refuse_leak(
 ) -> Audit:
     "Raise `OtcxrError` when pre-training and test share patients or images. Pixels are not compared"
     (a, _, na), (b, _, nb) = _as_table(pretrain, 'the pre-training images'), _as_table(test, 'the test images')
-    for t, n in ((a, na), (b, nb)): t.attrs['name'] = t.attrs.get('name', n)
+    a, b = a.copy(deep=False), b.copy(deep=False)
+    a.attrs, b.attrs = {'name': na}, {'name': nb}
     r = audit(a, b)
     if (r.images or r.patients) and not allow:
         raise OtcxrError(f'pre-training and test share {len(r.patients):,} patients and {len(r.images):,} images ({r.images_of_shared[1]:,} of {r.sizes[1]:,} test images are of shared patients): {_few(r.patients, 3)}; '

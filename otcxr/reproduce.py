@@ -271,6 +271,7 @@ def _command(args):
 # %% ../nbs/50_reproduce.ipynb #e102001b
 _COMMANDS = {'pretrain': ('otcxr.pretrain', 'add_pretrain', 'pre-train an encoder on radiographs, without labels'),
              'probe': ('otcxr.classify', 'add_probe', 'measure a frozen encoder with a linear probe'),
+             'data': ('otcxr.datacheck', 'add_data', 'check a download, audit two lists for leaks'),
              'reproduce': ('otcxr.reproduce', 'add_reproduce', "run the paper's notebooks and check every figure and table")}
 
 def _parser(argv):

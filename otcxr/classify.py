@@ -11,6 +11,7 @@ __all__ = ['STRENGTHS', 'PARTS', 'NEIGHBOURS', 'extract_features', 'Linear', 'fi
 # %% ../nbs/41_classify.ipynb #f94d8e5c
 import json
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -335,7 +336,7 @@ def compare(results, # {name: Probe, or its predictions on one part}, two or mor
 # %% ../nbs/41_classify.ipynb #73626dc3
 def _encoders(weights, # run folders, safetensors files, 'random', or NAME=PATH
               random_init # True: 'random' too
-    ): # {name: (Encoder, PretrainConfig)}, 'random' first
+    ): # {name: (Encoder, PretrainConfig, weights file or None)}, 'random' first
     "Load the encoders that a command line names"
     from otcxr.encoder import Encoder
     from otcxr.pretrain import PretrainConfig, load_weights
@@ -346,15 +347,25 @@ def _encoders(weights, # run folders, safetensors files, 'random', or NAME=PATH
         path = Path(path)/'weights.safetensors' if Path(path).is_dir() else Path(path)
         name = name or (path.resolve().parent.name if path.name == 'weights.safetensors' else path.stem)
         if name in (*loaded, 'random'): raise OtcxrError(f'two encoders would be called {name}: name them, as in NAME=PATH')
-        loaded[name] = load_weights(path)
+        loaded[name] = *load_weights(path), path
     if random_init:
         cfg = next(iter(loaded.values()))[1] if loaded else PretrainConfig()
         seed_everything(cfg.seed)
-        loaded = {'random': (Encoder(cfg.model.arch, cfg.model.in_channels, cfg.size).eval(), cfg)} | loaded
+        loaded = {'random': (Encoder(cfg.model.arch, cfg.model.in_channels, cfg.size).eval(), cfg, None)} | loaded
     if not loaded: raise OtcxrError("no weights: give the folder of a pre-training run, a safetensors file, or 'random'")
     return loaded
 
 # %% ../nbs/41_classify.ipynb #bc42f67d
+def _seen_before(name, weights, data, part, allow_leak): # 'otcxr', weights.safetensors, Radiographs, 'test', bool
+    "Refuse an encoder that was pre-trained on patients it is to be measured on; warn where that cannot be known"
+    from otcxr.splits import refuse_leak
+    file = weights.parent/'images.csv'
+    if not file.is_file(): return warnings.warn(f'{weights}: no images.csv beside it, so it is not known which patients {name} has seen; make sure that none is in the {part} part')
+    seen = pd.read_csv(file, dtype=str)
+    if (seen.collection != data.name).any(): seen = seen.drop(columns='patient_id') # numbers of another collection's patients mean other people; NIH names are still compared
+    seen.attrs['name'] = name
+    refuse_leak(seen, data.part(part), allow_leak)
+
 def _write(out, tables, prov): # folder, {file name: DataFrame}, dict
     "Write tables and, last, their provenance, each whole or not at all"
     for name, df in tables.items():
@@ -367,6 +378,7 @@ def probe_weights(weights, # run folders, safetensors files, 'random', or NAME=P
                   out=None, # folder of the results; nothing is written where None
                   random_init=False, # True: the first weights' architecture at random initialisation too
                   part='test', # part the tables are about; 'valid' leaves test untouched while something is still being chosen
+                  allow_leak=False, # True: go on where an encoder has seen patients of that part
                   device=None # where features are computed; the fastest there is where None
     ): # (table: method, probe, finding, metric, value, low, high ...; comparison: probe, method, baseline, finding, metric, difference, low, high, p ...; {(method, probe): Probe})
     "Linear and nearest-neighbour probe of each encoder, and the paired differences of all pairs"
@@ -375,7 +387,8 @@ def probe_weights(weights, # run folders, safetensors files, 'random', or NAME=P
     cfg = next(iter(loaded.values()))[1]
     data = load_radiographs(cfg.data, size=cfg.data_size) if data is None else load_radiographs(data)
     probes = {}
-    for name, (encoder, c) in loaded.items():
+    for name, (encoder, c, path) in loaded.items():
+        if path: _seen_before(name, path, data, part, allow_leak)
         z = extract_features(encoder, data, size=size or c.size, device=device or default_device())
         try: probes |= {(name, 'linear'): linear_probe(z, data, part=part), (name, 'knn'): knn_probe(z, data, part=part)}
         except OtcxrError as e: raise OtcxrError(f'{name}: {e}') from e
@@ -388,14 +401,14 @@ def probe_weights(weights, # run folders, safetensors files, 'random', or NAME=P
         tables = {'probe.csv': table} | ({'comparison.csv': comparison} if pairs else {})
         tables |= {f'selection-{m}-{k}.csv': p.selection for (m, k), p in probes.items()}
         tables |= {f'predictions-{m}-{k}.csv': pd.concat(p.predictions.values()) for (m, k), p in probes.items()}
-        params = dict(weights=[str(w) for w in weights], data=data.name, size=size, part=part, pretraining={n: c.to_dict() for n, (_, c) in loaded.items()})
+        params = dict(weights=[str(w) for w in weights], data=data.name, size=size, part=part, pretraining={n: c.to_dict() for n, (_, c, _) in loaded.items()})
         _write(out, tables, provenance(params, cfg.seed, data, start, files=sorted(tables)))
     return table, comparison, probes
 
 # %% ../nbs/41_classify.ipynb #fd5e667a
 def _command(args):
     "What `otcxr probe` does"
-    table, comparison, probes = probe_weights(args.weights, args.data, args.size, args.out, args.random_init, args.part)
+    table, comparison, probes = probe_weights(args.weights, args.data, args.size, args.out, args.random_init, args.part, args.allow_leak)
     for (name, _), p in probes.items(): print(f'{name}: {p}')
     if len(comparison):
         print(f'\nDifferences in macro AUROC on {args.part}, paired over patients:')
@@ -411,5 +424,6 @@ def add_probe(sub): # what `ArgumentParser.add_subparsers` returns
     p.add_argument('--size', type=int, metavar='PX', help="side at which the encoders see the images; default: the view size of their runs")
     p.add_argument('--random-init', action='store_true', help="compare with the first weights' architecture at random initialisation")
     p.add_argument('--part', choices=('valid', 'test'), default='test', help='what is measured; use valid while something is still being chosen')
+    p.add_argument('--allow-leak', action='store_true', help='go on where an encoder was pre-trained on patients of the part that is measured; by default that is refused')
     p.add_argument('--out', metavar='DIR', default='runs/probe', help='folder of the tables, predictions and provenance (default: runs/probe)')
     p.set_defaults(func=_command)

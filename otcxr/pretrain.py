@@ -214,7 +214,7 @@ class PretrainResult:
     history: pd.DataFrame # from `read_history`
     learner: PretrainLearner | None = None # None when the run had been finished before
 
-_FILES = ('config.yaml', 'history.csv', 'checkpoint.pt', 'weights.safetensors', 'heads.safetensors', 'provenance.json', 'nonfinite-step*.pt')
+_FILES = ('config.yaml', 'images.csv', 'history.csv', 'checkpoint.pt', 'weights.safetensors', 'heads.safetensors', 'provenance.json', 'nonfinite-step*.pt')
 
 def _prepare(cfg, out, resume):
     "Check that `out` may be used for `cfg`; write config.yaml"
@@ -261,6 +261,7 @@ def pretrain(
         seen = json.loads((out/'provenance.json').read_text())['data']
         if seen != fingerprint: raise OtcxrError(f'{out} holds a finished run on other images (fingerprint {seen}, here {fingerprint}): choose another folder, or begin again with resume=False (--restart)')
         return PretrainResult(out, weights, read_history(out/'history.csv'))
+    with atomic_path(out/'images.csv') as tmp: part.table[['image_id', 'patient_id']].assign(collection=data.name).to_csv(tmp, index=False)
     learn = create_learner(cfg, data, out)
     checkpoint = Checkpoint(out/'checkpoint.pt', cfg.to_dict(), fingerprint, _FREE, cfg.checkpoint_minutes)
     learn.add_cb(checkpoint)

@@ -1,7 +1,6 @@
 
 import io, math, re, struct, warnings
 from dataclasses import dataclass, field
-from pathlib import Path
 import numpy as np
 from PIL import Image
 from otcxr.core import OtcxrError

@@ -50,7 +50,7 @@ _SCAN_END = re.compile(rb'\xff[^\x00\xd0-\xd7\xff]')  # a marker that is neither
 # %% ../nbs/10_radiograph.ipynb #0999287e
 def _check_jpeg(data):  # the file's bytes -> (width, height)
     "Follow the segments of a JPEG file to its end; raises `ValueError`"
-    pos, size = 2, None
+    pos, size, scans = 2, None, 0
     while True:
         while data[pos:pos+2] == b'\xff\xff': pos += 1
         if pos + 2 > len(data): raise ValueError('truncated: the JPEG file ends before its end marker')
@@ -63,6 +63,7 @@ def _check_jpeg(data):  # the file's bytes -> (width, height)
             size = struct.unpack_from('>HH', data, pos + 5)[::-1]
         pos += 2 + n
         if kind == 0xda:
+            if (scans := scans + 1) > 100: raise ValueError('damaged: the JPEG file has more than 100 scans')
             end = _SCAN_END.search(data, pos)
             if not end: raise ValueError('truncated: the JPEG file ends before its end marker')
             pos = end.start()

@@ -14,7 +14,7 @@ setup(
     packages=find_packages(include=["otcxr", "otcxr.*"]),
     package_data={"otcxr": ["*.mplstyle", "data/*"]},
     install_requires=cfg["requirements"].split(),
-    extras_require={"dev": cfg["dev_requirements"].split()},
+    extras_require={"dicom": cfg["dicom_requirements"].split(), "dev": (cfg["dev_requirements"] + " " + cfg["dicom_requirements"]).split()},
     python_requires=">=" + cfg["min_python"],
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

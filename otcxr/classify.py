@@ -386,9 +386,10 @@ def probe_weights(weights, # run folders, safetensors files, 'random', or NAME=P
     start, loaded = time.time(), _encoders(weights, random_init)
     cfg = next(iter(loaded.values()))[1]
     data = load_radiographs(cfg.data, size=cfg.data_size) if data is None else load_radiographs(data)
-    probes = {}
-    for name, (encoder, c, path) in loaded.items():
+    for name, (_, _, path) in loaded.items(): # before any work
         if path: _seen_before(name, path, data, part, allow_leak)
+    probes = {}
+    for name, (encoder, c, _) in loaded.items():
         z = extract_features(encoder, data, size=size or c.size, device=device or default_device())
         try: probes |= {(name, 'linear'): linear_probe(z, data, part=part), (name, 'knn'): knn_probe(z, data, part=part)}
         except OtcxrError as e: raise OtcxrError(f'{name}: {e}') from e
@@ -401,7 +402,7 @@ def probe_weights(weights, # run folders, safetensors files, 'random', or NAME=P
         tables = {'probe.csv': table} | ({'comparison.csv': comparison} if pairs else {})
         tables |= {f'selection-{m}-{k}.csv': p.selection for (m, k), p in probes.items()}
         tables |= {f'predictions-{m}-{k}.csv': pd.concat(p.predictions.values()) for (m, k), p in probes.items()}
-        params = dict(weights=[str(w) for w in weights], data=data.name, size=size, part=part, pretraining={n: c.to_dict() for n, (_, c, _) in loaded.items()})
+        params = dict(weights=[str(w) for w in weights], data=data.name, size=size, part=part, allow_leak=allow_leak, pretraining={n: c.to_dict() for n, (_, c, _) in loaded.items()})
         _write(out, tables, provenance(params, cfg.seed, data, start, files=sorted(tables)))
     return table, comparison, probes
 

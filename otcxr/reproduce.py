@@ -55,6 +55,11 @@ class Profile(Config):
     methods: dict[str, dict] = field(default_factory=lambda: dict(otcxr={}, vicreg=dict(method='vicreg'))) # name -> fields of `ModelConfig` that differ
     seeds: list[int] = field(default_factory=lambda: [0]) # of pre-training; each method is trained once with each
     findings: Optional[list[str]] = None # to probe for; None: all of the data's
+    fractions: list[float] = field(default_factory=lambda: [.01, .1, 1.]) # of the labelled training patients that probes and fine-tuning get, the fractions nested in each other
+    label_seeds: list[int] = field(default_factory=lambda: [0, 1, 2]) # each draws other patients for the fractions, and other heads
+    finetune: dict = field(default_factory=dict) # fields of `FinetuneConfig`
+    segment: dict = field(default_factory=dict) # fields of `SegmentConfig`
+    explain: dict = field(default_factory=dict) # options of the notebook about heat maps
     resamples: int = 2000 # of the bootstrap over patients
     plans: int = 3 # images whose transport plan is drawn
     plan_images: int = 512 # test images that are measured for the statements about plans, at most

@@ -6,7 +6,7 @@ Docs: https://otcxr.github.io/otcxr/metrics.html.md"""
 
 # %% auto #0
 __all__ = ['NO_FINDING', 'auroc', 'auprc', 'macro_auroc', 'bootstrap_draws', 'cluster_bootstrap', 'holm', 'paired_bootstrap',
-           'plot_intervals', 'roc_points', 'plot_roc', 'effective_rank', 'alignment', 'uniformity']
+           'delong', 'plot_intervals', 'roc_points', 'plot_roc', 'effective_rank', 'alignment', 'uniformity']
 
 # %% ../nbs/40_metrics.ipynb #5a90b0f4
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
+from scipy.stats import norm, rankdata
 
 from .core import OtcxrError
 
@@ -249,6 +250,35 @@ def paired_bootstrap(y, # labels 0/1/NaN, (n, F)
             tables.append(t)
     order = ['method', 'finding', 'metric', 'value', 'reference', 'difference', 'low', 'high', 'p', 'p_holm', 'resamples', 'seeds', 'seed_sd', 'reference_seeds', 'reference_seed_sd', 'note']
     return pd.concat(tables, ignore_index=True)[order]
+
+# %% ../nbs/40_metrics.ipynb #5e685cd5
+def _placements(y, p): # (n,) labels 0/1, scores -> V10 of the positives, V01 of the negatives
+    "Share of the other class that each image stands on the right side of, ties half (Sun and Xu 2014, eqs. 9 and 10)"
+    pos, neg = p[y == 1], p[y == 0]
+    t = rankdata(np.concatenate([pos, neg]))
+    return (t[:len(pos)] - rankdata(pos))/len(neg), 1 - (t[len(pos):] - rankdata(neg))/len(pos)
+
+def delong(y, # labels 0/1/NaN, (n,) or (n, F)
+           p_a, # scores of a method, same shape
+           p_b, # scores of the method it is compared with
+           findings=None, # names of the F columns
+           level=.95 # coverage of the intervals
+    ): # one row a finding: finding, value, reference, difference, se, low, high, p, note
+    "DeLong's test of the difference of two AUROCs, images taken as independent: a check of `paired_bootstrap` where each image is its own patient (DeLong et al. 1988; fast by Sun and Xu 2014)"
+    _check_level(level)
+    (y, a, findings), b, rows = _as_columns(y, p_a, findings), _as_columns(y, p_b)[1], []
+    for name, y, a, b in zip(findings, y.T, a.T, b.T):
+        known, row = ~np.isnan(y), dict(finding=name, note=_why_undefined(y, a + 0*b))
+        if not row['note']:
+            (a10, a01), (b10, b01) = (_placements(y[known], q[known]) for q in (a, b))
+            d, one = a10.mean() - b10.mean(), [f'one {w}: no variance' for w, v in (('positive', a10), ('negative', a01)) if len(v) < 2]
+            row |= dict(value=a10.mean(), reference=b10.mean(), difference=d, note=''.join(one[:1]))
+            if not one:
+                se = np.sqrt(np.var(a10 - b10, ddof=1)/len(a10) + np.var(a01 - b01, ddof=1)/len(a01))
+                z = abs(d)/se if se > 0 else 0. if d == 0 else np.inf
+                row |= dict(se=se, low=d - norm.ppf((1 + level)/2)*se, high=d + norm.ppf((1 + level)/2)*se, p=2*norm.sf(z))
+        rows.append(row)
+    return pd.DataFrame(rows).reindex(columns=['finding', 'value', 'reference', 'difference', 'se', 'low', 'high', 'p', 'note'])
 
 # %% ../nbs/40_metrics.ipynb #4629f7f4
 def plot_intervals(tables, # a table of `cluster_bootstrap` or `paired_bootstrap`, or {method: table}

@@ -7,8 +7,8 @@ Docs: https://otcxr.github.io/otcxr/classify.html.md"""
 # %% auto #0
 __all__ = ['STRENGTHS', 'PARTS', 'NEIGHBOURS', 'extract_features', 'Linear', 'fit_logistic', 'Probe', 'predictions_table',
            'linear_probe', 'Neighbours', 'knn_probe', 'evaluate', 'compare', 'Classifier', 'predict', 'save_classifier',
-           'load_classifier', 'save_predictions', 'load_predictions', 'probe_weights', 'label_fractions_of',
-           'add_probe', 'score', 'add_score']
+           'load_classifier', 'save_predictions', 'load_predictions', 'score_grid', 'probe_weights',
+           'label_fractions_of', 'add_probe', 'score', 'add_score']
 
 # %% ../nbs/41_classify.ipynb #f94d8e5c
 import json
@@ -532,23 +532,26 @@ def _write(out, tables, prov): # folder, {file name: DataFrame}, dict
         with atomic_path(Path(out)/name) as tmp: df.to_csv(tmp, index=False)
     with atomic_path(Path(out)/'provenance.json') as tmp: Path(tmp).write_text(json.dumps(prov, indent=1) + '\n')
 
-def _score_grid(grid, # {(method, protocol, fraction): [results, one a seed]}
-                part, baseline=None, # name of a method; None: every pair
-                n=2000):
-    "(table, comparison) with columns method, protocol, fraction in front; methods are compared within a protocol and a fraction"
-    label = lambda t, k, q: t.assign(protocol=k, fraction=q, part=part)
-    tables, pairs = [], []
+def score_grid(grid, # {(method, protocol, fraction): [results, one a seed]}
+               part='test', # part of their predictions
+               pairs=None, # (method, baseline) to compare; all pairs where None
+               n=2000, # resamples of the patients
+               seed=0 # of the resamples
+    ): # (table of `evaluate`, table of `compare`), with columns protocol and fraction
+    "Score everything; methods are compared within a protocol and a fraction"
+    tables, differences = [], []
     for k, q in dict.fromkeys((k, q) for _, k, q in grid):
         by = {m: r for (m, kk, qq), r in grid.items() if (kk, qq) == (k, q)}
-        tables.append(label(evaluate(by, part, n), k, q))
-        names = list(by)
-        if baseline in by and len(names) > 1: pairs.append(label(compare(by, baseline, part, n), k, q))
-        elif baseline is None: pairs += [label(compare({m: by[m] for m in names[i:]}, part=part, n=n), k, q) for i in range(len(names) - 1)]
+        label = dict(protocol=k, fraction=q, part=part)
+        tables.append(evaluate(by, part, n, seed).assign(**label))
+        chosen = [(m, b) for i, b in enumerate(by) for m in list(by)[i + 1:]] if pairs is None else [(m, b) for m, b in pairs if m in by and b in by]
+        for base in dict.fromkeys(b for _, b in chosen):
+            differences.append(compare({base: by[base]} | {m: by[m] for m, b in chosen if b == base}, base, part, n, seed).assign(**label))
     out = []
-    for front, ts in ((['method', 'protocol', 'fraction', 'part'], tables), (['method', 'baseline', 'protocol', 'fraction', 'part'], pairs)):
+    for front, ts in ((['method', 'protocol', 'fraction', 'part'], tables), (['method', 'baseline', 'protocol', 'fraction', 'part'], differences)):
         t = pd.concat(ts, ignore_index=True) if ts else pd.DataFrame()
         out.append(t[front + [c for c in t if c not in front]] if len(t) else t)
-    return out
+    return tuple(out)
 
 def _file(*names): # parts of a file's name
     return '-'.join(re.sub(r'[^\w.+-]+', '_', str(n)) for n in names)
@@ -578,7 +581,7 @@ def probe_weights(weights, # run folders, safetensors files, 'random', or NAME=P
         except OtcxrError as e: raise OtcxrError(f'{name}: {e}') from e
     grid = {}
     for (name, k, q, s), p in probes.items(): grid.setdefault((name, k, q), []).append(p)
-    table, comparison = _score_grid(grid, part)
+    table, comparison = score_grid(grid, part)
     if out is not None:
         tables = {'probe.csv': table} | ({'comparison.csv': comparison} if len(comparison) else {})
         tables['selection.csv'] = pd.concat([p.selection.assign(method=m, protocol=k, fraction=q, seed=s) for (m, k, q, s), p in probes.items()], ignore_index=True)
@@ -686,10 +689,10 @@ def _score_command(args):
         t = t.assign(score=[_with_interval(r.value, r.low, r.high) for r in t.itertuples()])
         wide = t.pivot(index='finding', columns='metric', values='score').loc[t.finding.unique(), ['auroc', 'auprc']]
         first = t.drop_duplicates('finding').set_index('finding')
-        wide = wide.assign(positives=first.positives.astype(object).fillna(''), note=first.note).rename(columns=dict(auroc='AUROC (95 %)', auprc='AUPRC (95 %)')).rename_axis(columns=None)
+        wide = wide.assign(positives=first.positives.astype(object).fillna(''), note=first.note.where(first.index != 'macro', '')).rename(columns=dict(auroc='AUROC (95 %)', auprc='AUPRC (95 %)')).rename_axis(columns=None)
         macro = t.query("finding == 'macro' and metric == 'auroc'").iloc[0]
         seeds = f', mean of {macro.seeds} seeds (sd of the macro AUROC {macro.seed_sd:.3f})' if macro.seeds > 1 else ''
-        print(f'{name} on {args.part}, {t.patients.iloc[0]} patients{seeds}\n{wide.to_string()}\n')
+        print(f'{name} on {args.part}, {t.patients.iloc[0]} patients{seeds}\n{wide.to_string()}\nmacro {macro.note}\n')
     for (name, base), d in comparison.groupby(['method', 'baseline'], sort=False) if len(comparison) else ():
         d = d.query("metric == 'auroc'").set_index('finding').rename_axis(None)
         print(f"{name} minus {base}, AUROC, paired over patients, p by Holm over the findings\n{d[['difference', 'low', 'high', 'p', 'p_holm']].to_string(float_format=lambda v: f'{v:.4f}', na_rep='')}\n")

@@ -37,8 +37,8 @@ from fastai.torch_core import to_device
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .augment import augment_preset, make_view
-from .classify import (Classifier, _begin, _encoders, _file, _labels, _percent, _print_labels, _print_scores, _score_grid, _seen_before, _shares, _write,
-                            label_fractions_of, load_classifier, load_predictions, predict, predictions_table, save_classifier, save_predictions)
+from .classify import (Classifier, _begin, _encoders, _file, _labels, _percent, _print_labels, _print_scores, _seen_before, _shares, _write,
+                            label_fractions_of, load_classifier, load_predictions, predict, predictions_table, save_classifier, save_predictions, score_grid)
 from .core import Config, OtcxrError, _merge, atomic_path, default_device, fingerprint, provenance, seed_everything
 from .metrics import macro_auroc
 from .pretrain import PretrainConfig, param_groups, pick_precision
@@ -299,7 +299,7 @@ def finetune(encoder, # an `otcxr.encoder.Encoder`; it is copied, not changed
     if out: _save_run(r, cfg, key, start, name, dict(weights=fingerprint(dict(encoder.state_dict())), pretraining_seed=pretraining_seed))
     return r
 
-# %% ../nbs/41a_finetune.ipynb #afa127ce
+# %% ../nbs/41a_finetune.ipynb #b68e8681
 def finetune_grid(encoders, # {name: Encoder}
                   data, # Radiographs
                   cfg=None, # FinetuneConfig; its fraction and seed are set for each run
@@ -343,13 +343,14 @@ def finetune_weights(weights, # run folders, safetensors files, 'random', or NAM
         runs |= finetune_grid({name: encoder}, data, cfg, fractions, seeds, out, part=part, pretraining_seed=c.seed, device=device, progress=progress)
     grid = {}
     for (name, q, s), r in runs.items(): grid.setdefault((name, 'finetune', q), []).append(r)
-    table, comparison = _score_grid(grid, part, next(iter(loaded)))
+    first, *others = loaded
+    table, comparison = score_grid(grid, part, [(m, first) for m in others])
     tables = {'finetune.csv': table, 'labels.csv': label_fractions_of(data, fractions, seeds)} | ({'comparison.csv': comparison} if len(comparison) else {})
     params = dict(weights=[str(w) for w in weights], data=data.name, part=part, fractions=fractions, seeds=seeds, allow_leak=allow_leak, finetune=cfg.to_dict(), pretraining={n: c.to_dict() for n, (_, c, _) in loaded.items()})
     _write(out, tables, provenance(params, list(seeds), data, start, files=sorted(tables), runs=[r.out.name for r in runs.values()]))
     return table, comparison, runs
 
-# %% ../nbs/41a_finetune.ipynb #83e28131
+# %% ../nbs/41a_finetune.ipynb #6d4b485c
 _EPILOG = """examples:
   otcxr finetune random runs/mine --data ~/nih --fractions 1 10 100 --seeds 0 1 2 --out runs/finetune
   otcxr finetune random runs/mine --set freeze=true --out runs/head     train the head only

@@ -6,7 +6,8 @@ Docs: https://otcxr.github.io/otcxr/classify.html.md"""
 
 # %% auto #0
 __all__ = ['STRENGTHS', 'PARTS', 'NEIGHBOURS', 'extract_features', 'Linear', 'fit_logistic', 'Probe', 'linear_probe',
-           'Neighbours', 'knn_probe', 'compare', 'probe_weights', 'add_probe']
+           'Neighbours', 'knn_probe', 'compare', 'Classifier', 'predict', 'save_classifier', 'load_classifier',
+           'save_predictions', 'load_predictions', 'probe_weights', 'add_probe']
 
 # %% ../nbs/41_classify.ipynb #f94d8e5c
 import json
@@ -18,8 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
 
+import otcxr
 from .augment import eval_view
 from .core import OtcxrError, atomic_path, default_device, fingerprint, provenance, seed_everything
 from .metrics import auroc, cluster_bootstrap, macro_auroc, paired_bootstrap
@@ -33,6 +40,21 @@ def _pooled(out): # what an encoder returned -> (B, C)
     return out.float()
 
 @torch.no_grad()
+def _over_images(module, data, size, batch_size, device, read): # read: output of the module for a batch -> tensor (B, K)
+    "`read(module(view))` of every image, (n, K): evaluation mode, no augmentation, nothing dropped; the module is left as it was"
+    tensors = [*module.parameters(), *module.buffers()]
+    home = tensors[0].device if tensors else torch.device('cpu')
+    device = torch.device(home if device is None else device)
+    channels = next((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), 1)
+    modes = {m: m.training for m in module.modules()}
+    try:
+        module.to(device).eval()
+        rows = (np.arange(i, min(i + batch_size, len(data))) for i in range(0, len(data), batch_size))
+        return torch.cat([read(module(eval_view(data.batch(r).to(device), size).expand(-1, channels, -1, -1))).cpu() for r in rows]).numpy()
+    finally:
+        for m, mode in modes.items(): m.training = mode
+        module.to(home)
+
 def extract_features(encoder, # an `otcxr.encoder.Encoder`, or a torchvision backbone whose `fc` is the identity
                      data, # Radiographs
                      size=None, # side in pixels at which the encoder sees the images; their own height where None
@@ -44,18 +66,7 @@ def extract_features(encoder, # an `otcxr.encoder.Encoder`, or a torchvision bac
     size = data.images.shape[1] if size is None else size
     file = None if cache is None else Path(cache)/f'features-{fingerprint(dict(encoder.state_dict()))}-{data.fingerprint}-{size}.npy'
     if file is not None and file.exists(): return np.load(file)
-    tensors = [*encoder.parameters(), *encoder.buffers()]
-    home = tensors[0].device if tensors else torch.device('cpu')
-    device = torch.device(home if device is None else device)
-    channels = next((m.in_channels for m in encoder.modules() if isinstance(m, torch.nn.Conv2d)), 1)
-    modes = {m: m.training for m in encoder.modules()}
-    try:
-        encoder.to(device).eval()
-        rows = (np.arange(i, min(i + batch_size, len(data))) for i in range(0, len(data), batch_size))
-        z = torch.cat([_pooled(encoder(eval_view(data.batch(r).to(device), size).expand(-1, channels, -1, -1))).cpu() for r in rows]).numpy()
-    finally:
-        for m, mode in modes.items(): m.training = mode
-        encoder.to(home)
+    z = _over_images(encoder, data, size, batch_size, device, _pooled)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(file) as tmp, open(tmp, 'wb') as f: np.save(f, z)
@@ -332,6 +343,104 @@ def compare(results, # {name: Probe, or its predictions on one part}, two or mor
     table = paired_bootstrap(base[labels], {k: v for k, v in p.items() if k != baseline}, p[baseline], base.patient_id, n=n, seed=seed, findings=findings)
     table.insert(1, 'baseline', baseline)
     return table
+
+# %% ../nbs/41_classify.ipynb #dadea018
+class Classifier(nn.Module):
+    "An encoder and one logit a finding: images as `otcxr.augment.eval_view` makes them, (B, 1, h, w), to logits (B, F)"
+    def __init__(self,
+                 encoder, # an `otcxr.encoder.Encoder`; shared, not copied
+                 findings, # F names
+                 size=None # side in pixels at which it sees images; the encoder's where None
+        ):
+        super().__init__()
+        self.encoder, self.findings, self.size = encoder, list(findings), size or encoder.size
+        if not self.findings: raise OtcxrError('a classifier needs at least one finding')
+        self.head = nn.Linear(encoder.dim, len(self.findings))
+
+    def forward(self, x): return self.head(_pooled(self.encoder(x)))
+
+    @classmethod
+    def from_probe(cls,
+                   encoder, # the one whose features were probed
+                   linear, # `Probe.model` of a linear probe
+                   findings, # `Probe.findings`
+                   size=None # side in pixels at which the features were computed; the encoder's where None
+        ): # Classifier; NaN for a finding that was not fitted
+        "A linear probe as a network"
+        model = cls(encoder, findings, size)
+        weight = (linear.coef/linear.scale[:, None]).T
+        with torch.no_grad():
+            model.head.weight.copy_(torch.from_numpy(weight))
+            model.head.bias.copy_(torch.from_numpy(linear.intercept - weight @ linear.mean))
+        return model
+
+def predict(model, # Classifier, or any module from images (B, 1, h, w) to logits (B, F) with `size`
+            data, # Radiographs
+            batch_size=256, # images at a time; of no influence on the result
+            device=None # where to compute; where the model lies, if None
+    ): # (n, F) float64, row by row as in `data`
+    "Probabilities for every image: evaluation mode, no augmentation, nothing dropped; the model is left as it was"
+    logits = _over_images(model, data, model.size, batch_size, device, lambda out: out.float())
+    return 1/(1 + np.exp(-logits.astype(np.float64)))
+
+# %% ../nbs/41_classify.ipynb #c7eaedaf
+def save_classifier(model, # Classifier
+                    path, # file to write, .safetensors
+                    cfg=None, # configuration of its training: a `Config` or a dict
+                    **about # what else a reader should know: method, fraction, seed, chosen epoch
+    ): # the path
+    "Write encoder and head, with architecture, findings and configuration in the metadata"
+    e = model.encoder
+    meta = dict(encoder=dict(arch=e.arch, in_channels=e.in_channels, size=e.size), findings=model.findings, size=model.size, config=cfg if cfg is None or isinstance(cfg, dict) else cfg.to_dict(), about=about)
+    with atomic_path(path) as tmp:
+        save_file({k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}, tmp, metadata=dict(format='pt', otcxr=otcxr.__version__, classifier=json.dumps(meta)))
+    return Path(path)
+
+def load_classifier(path): # a file of `save_classifier`; (Classifier in evaluation mode, dict with findings, size, config, about)
+    "Raises `OtcxrError` for a file that is missing, damaged or not a classifier"
+    from otcxr.encoder import Encoder
+    if not Path(path).is_file(): raise OtcxrError(f'{path}: no such file')
+    try:
+        with safe_open(path, 'pt') as f: meta = f.metadata() or {}
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as e: raise OtcxrError(f'{path} cannot be read as safetensors ({e})') from e
+    if 'classifier' not in meta: raise OtcxrError(f'{path} is no classifier' + (': it holds pre-trained weights without a head; fine-tune or probe them first' if 'config' in meta else ': it was not written by otcxr'))
+    about = json.loads(meta['classifier'])
+    model = Classifier(Encoder(**about['encoder']), about['findings'], about['size'])
+    try: model.load_state_dict(tensors)
+    except RuntimeError as e: raise OtcxrError(f'{path} does not fit the architecture it names: {str(e).splitlines()[-1].strip()}') from e
+    return model.eval(), about
+
+# %% ../nbs/41_classify.ipynb #74ed8958
+def save_predictions(df, # a row an image: image_id, patient_id, split, a probability a finding, its label as 'label FINDING'
+                     path, # file to write, .parquet
+                     method, # name that tables show
+                     **about # protocol ('linear', 'knn', 'finetune'), fraction, seed, weights (hash), provenance ...
+    ): # the path
+    "Write predictions and where they come from; provenance is taken where it is not given. Raises `OtcxrError` for a table that cannot be scored"
+    _scored_findings(df, path)
+    table = pa.Table.from_pandas(df, preserve_index=False)
+    text = json.dumps(dict(method=method) | about | dict(provenance=about.get('provenance') or provenance()))
+    with atomic_path(path) as tmp: pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), b'otcxr': text.encode()}), tmp)
+    return Path(path)
+
+def _scored_findings(df, path): # findings of a table of predictions
+    "Check the columns"
+    findings = [c[len('label '):] for c in df if str(c).startswith('label ')]
+    if missing := [c for c in ('image_id', 'patient_id', 'split', *findings) if c not in df]: raise OtcxrError(f"{path}: predictions without the column {', '.join(missing)}")
+    if not findings: raise OtcxrError(f"{path}: no labels; the label of a finding stands in a column 'label FINDING' beside its probability")
+    if df.image_id.astype(str).duplicated().any(): raise OtcxrError(f'{path}: image {df.image_id[df.image_id.astype(str).duplicated()].iloc[0]} stands there twice')
+    return findings
+
+def load_predictions(path): # a file of `save_predictions`, or any parquet file with these columns; DataFrame with `attrs['about']`
+    "Raises `OtcxrError` for a file that is missing, damaged, or lacks a column"
+    if not Path(path).is_file(): raise OtcxrError(f'{path}: no such file')
+    try: table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as e: raise OtcxrError(f'{path} cannot be read as parquet ({str(e).splitlines()[0]})') from e
+    df = table.to_pandas()
+    _scored_findings(df, path)
+    df.attrs['about'] = json.loads((table.schema.metadata or {}).get(b'otcxr', b'{}')) or dict(method=Path(path).stem)
+    return df
 
 # %% ../nbs/41_classify.ipynb #73626dc3
 def _encoders(weights, # run folders, safetensors files, 'random', or NAME=PATH

@@ -37,6 +37,21 @@ def _as_columns(y, p, # labels and scores, (n,) or (n, F)
             raise OtcxrError(f'{name}: {bad.sum()} of {len(bad)} scores are NaN or infinite, the first in row {bad.argmax()}; a finding that is not predicted is NaN in every row')
     return y, p, findings
 
+# %% ../nbs/40_metrics.ipynb #fd400d48
+def _as_seeds(y, p, # labels (n, F) and scores, (n, F) or (S, n, F)
+              findings=None # names of the F columns
+    ): # (y (n, F), p (S, n, F), findings)
+    "Check labels and the scores of each seed; raises `OtcxrError` with the seed where there are several"
+    try: p = np.asarray(p, dtype=np.float64)
+    except ValueError: raise OtcxrError('the scores of the seeds differ in shape: every seed needs the same images and findings, in the same order') from None
+    if p.ndim < 3: y, p, findings = _as_columns(y, p, findings); return y, p[None], findings
+    if not len(p): raise OtcxrError('no seeds: there is nothing to measure')
+    runs = []
+    for s, q in enumerate(p):
+        try: runs.append(_as_columns(y, q, findings))
+        except OtcxrError as e: raise OtcxrError(f'seed {s} of {len(p)}: {e}') from None
+    return runs[0][0], np.stack([r[1] for r in runs]), runs[0][2]
+
 # %% ../nbs/40_metrics.ipynb #43eb65ae
 NO_FINDING = ('No Finding', 'No finding') # names that never enter a macro average
 
@@ -134,21 +149,21 @@ def _clusters(groups, n): # patient of each image -> (index of the patient (n,),
     return index, len(known)
 
 def bootstrap_draws(y, # labels 0/1/NaN, (n, F)
-                    p, # scores, (n, F)
+                    p, # scores, (n, F), or (S, n, F) of S seeds
                     groups, # (n,) patient of each image
                     n=2000, # number of resamples
                     seed=0 # same seed and same groups: same resamples, whatever the scores
     ): # {'auroc': (n, F), 'auprc': (n, F)}, NaN where a resample holds one class only
-    "AUROC and AUPRC per finding in `n` resamples of the patients"
-    y, p, _ = _as_columns(y, p)
+    "AUROC and AUPRC per finding in `n` resamples of the patients; of several seeds the mean, every seed on the same resamples"
+    y, p, _ = _as_seeds(y, p)
     cluster, n_clusters = _clusters(groups, len(y))
     if n < 1: raise OtcxrError(f'n = {n} resamples: at least one is needed')
     rng, block = np.random.default_rng(seed), 64
+    bins = {f: [_bin_matrices(y[:, f], q[:, f], cluster, n_clusters) for q in p] for f in range(y.shape[1]) if not _why_undefined(y[:, f], p[:, :, f].mean(0))}
     out = np.full((2, n, y.shape[1]), np.nan)
-    bins = {f: _bin_matrices(a, b, cluster, n_clusters) for f, (a, b) in enumerate(zip(y.T, p.T)) if not _why_undefined(a, b)}
     for i in range(0, n, block):
         w = np.stack([np.bincount(rng.integers(n_clusters, size=n_clusters), minlength=n_clusters) for _ in range(min(block, n - i))], 1).astype(float)
-        for f, (pos, neg) in bins.items(): out[:, i:i + block, f] = _from_bins(pos @ w, neg @ w)
+        for f, seeds in bins.items(): out[:, i:i + block, f] = sum(np.stack(_from_bins(pos @ w, neg @ w)) for pos, neg in seeds)/len(p)
     return dict(auroc=out[0], auprc=out[1])
 
 # %% ../nbs/40_metrics.ipynb #b857fc51
@@ -161,26 +176,33 @@ def _interval(draws, level): # (R,) resamples -> dict(low, high, resamples)
 def _check_level(level):
     if not 0 < level < 1: raise OtcxrError(f'level = {level}: an interval covers a share between 0 and 1, usually 0.95')
 
+def _summary(each, # (S, F) a measure of every seed and finding
+             findings): # F names
+    "Mean and standard deviation over seeds, (F + 1,) each, the macro average last; a finding that one seed lacks is undefined"
+    each = np.where(np.isnan(each).any(0), np.nan, each)
+    each = np.column_stack([each, _macro(each, findings)])
+    return each.mean(0), each.std(0, ddof=1) if len(each) > 1 else np.full(each.shape[1], np.nan)
+
 def cluster_bootstrap(y, # labels 0/1/NaN, (n, F)
-                      p, # scores, (n, F); a column of NaN: not predicted
+                      p, # scores, (n, F), or (S, n, F) of S seeds; a column of NaN: not predicted
                       groups, # (n,) patient of each image
                       n=2000, # number of resamples
                       seed=0, # of the resamples
                       findings=None, # names of the F columns
                       level=.95 # coverage of the intervals
-    ): # one row per metric and finding, and 'macro': finding, metric, value, low, high, positives, negatives, unknown, patients, resamples, note
-    "AUROC and AUPRC per finding and their macro averages, with percentile intervals over patients"
-    y, p, findings = _as_columns(y, p, findings)
+    ): # one row per metric and finding, and 'macro': finding, metric, value, low, high, positives, negatives, unknown, patients, resamples, seeds, seed_sd, note
+    "AUROC and AUPRC per finding and their macro averages, with percentile intervals over patients; of several seeds the mean, and the spread over seeds beside it"
+    y, p, findings = _as_seeds(y, p, findings)
     _check_level(level)
-    draws, about = bootstrap_draws(y, p, groups, n, seed), _describe(y, p, findings)
-    patients = _clusters(groups, len(y))[1]
+    draws, about = bootstrap_draws(y, p, groups, n, seed), _describe(y, p.mean(0), findings)
+    fixed = dict(patients=_clusters(groups, len(y))[1], seeds=len(p))
     rows = []
     for metric, measure in (('auroc', auroc), ('auprc', auprc)):
-        point, d = measure(y, p), draws[metric]
-        point, d = np.append(point, _macro(point, findings)), np.column_stack([d, _macro(d, findings)])
+        value, sd = _summary(np.stack([measure(y, q) for q in p]), findings)
+        d = np.column_stack([draws[metric], _macro(draws[metric], findings)])
         for f, row in enumerate(about):
-            rows.append(dict(finding=row['finding'], metric=metric, value=point[f]) | _interval(d[:, f], level) | row | dict(patients=patients))
-    order = ['finding', 'metric', 'value', 'low', 'high', 'positives', 'negatives', 'unknown', 'patients', 'resamples', 'note']
+            rows.append(dict(finding=row['finding'], metric=metric, value=value[f], seed_sd=sd[f]) | _interval(d[:, f], level) | row | fixed)
+    order = ['finding', 'metric', 'value', 'low', 'high', 'positives', 'negatives', 'unknown', 'patients', 'resamples', 'seeds', 'seed_sd', 'note']
     return _tidy(rows)[order]
 
 # %% ../nbs/40_metrics.ipynb #a307e831
@@ -200,31 +222,32 @@ def _p_value(d): # (R,) resampled differences
 
 # %% ../nbs/40_metrics.ipynb #a155dde1
 def paired_bootstrap(y, # labels 0/1/NaN, (n, F)
-                     p_a, # scores (n, F) of a method, or {name: scores} of several
-                     p_b, # scores (n, F) of the method they are compared with
+                     p_a, # scores (n, F), or (S, n, F) of S seeds, of a method, or {name: scores} of several
+                     p_b, # scores, (n, F) or (S, n, F), of the method they are compared with
                      groups, # (n,) patient of each image
                      n=2000, # number of resamples, the same for every method
                      seed=0, # of the resamples
                      findings=None, # names of the F columns
                      level=.95 # coverage of the intervals
-    ): # one row per method, metric and finding, and 'macro': method, finding, metric, value, reference, difference, low, high, p, p_holm, resamples, note
-    "Differences `p_a - p_b` in AUROC and AUPRC on the same resamples of the patients, with intervals, p-values and Holm's correction over the findings"
+    ): # one row per method, metric and finding, and 'macro': method, finding, metric, value, reference, difference, low, high, p, p_holm, resamples, seeds, seed_sd, reference_seeds, reference_seed_sd, note
+    "Differences `p_a - p_b` in AUROC and AUPRC, of several seeds in their means, on the same resamples of the patients, with intervals, p-values and Holm's correction over the findings"
     _check_level(level)
-    y_, b, findings = _as_columns(y, p_b, findings)
+    y_, b, findings = _as_seeds(y, p_b, findings)
     of_b, tables = bootstrap_draws(y_, b, groups, n, seed), []
     for method, p in (p_a if isinstance(p_a, Mapping) else {'a': p_a}).items():
-        _, a, _ = _as_columns(y, p, findings)
-        of_a, about = bootstrap_draws(y_, a, groups, n, seed), _describe(y_, np.where(np.isnan(b), b, a), findings)
+        _, a, _ = _as_seeds(y, p, findings)
+        of_a, about = bootstrap_draws(y_, a, groups, n, seed), _describe(y_, a.mean(0) + 0*b.mean(0), findings)
         for metric, measure in (('auroc', auroc), ('auprc', auprc)):
-            both = np.stack([measure(y_, a), measure(y_, b)])
-            both[:, np.isnan(both).any(0)] = np.nan
+            each = [np.stack([measure(y_, q) for q in r]) for r in (a, b)]
+            lost = np.isnan(np.concatenate(each)).any(0)
+            (value, sd), (reference, reference_sd) = (_summary(np.where(lost, np.nan, e), findings) for e in each)
             d = of_a[metric] - of_b[metric]
-            both, d = np.column_stack([both, _macro(both, findings)]), np.column_stack([d, _macro(d, findings)])
-            t = _tidy([dict(method=method, finding=r['finding'], metric=metric, value=both[0, f], reference=both[1, f], difference=both[0, f] - both[1, f])
-                       | _interval(d[:, f], level) | dict(p=_p_value(d[:, f]), note=r['note']) for f, r in enumerate(about)])
+            d = np.column_stack([d, _macro(d, findings)])
+            t = _tidy([dict(method=method, finding=r['finding'], metric=metric, value=value[f], reference=reference[f], difference=value[f] - reference[f])
+                       | _interval(d[:, f], level) | dict(p=_p_value(d[:, f]), seeds=len(a), seed_sd=sd[f], reference_seeds=len(b), reference_seed_sd=reference_sd[f], note=r['note']) for f, r in enumerate(about)])
             t['p_holm'] = np.append(holm(t.p[:-1]), np.nan)
             tables.append(t)
-    order = ['method', 'finding', 'metric', 'value', 'reference', 'difference', 'low', 'high', 'p', 'p_holm', 'resamples', 'note']
+    order = ['method', 'finding', 'metric', 'value', 'reference', 'difference', 'low', 'high', 'p', 'p_holm', 'resamples', 'seeds', 'seed_sd', 'reference_seeds', 'reference_seed_sd', 'note']
     return pd.concat(tables, ignore_index=True)[order]
 
 # %% ../nbs/40_metrics.ipynb #4629f7f4

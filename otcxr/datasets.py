@@ -277,7 +277,10 @@ def _read_csv(path, **kwargs):
 
 def _nih_boxes(path):
     "image id -> [(finding, x, y, w, h)] as fractions of the frame"
-    b = _read_csv(path, header=0, usecols=range(6), names=['image', 'finding', 'x', 'y', 'w', 'h'])
+    return _boxes_by_image(_read_csv(path, header=0, usecols=range(6), names=['image', 'finding', 'x', 'y', 'w', 'h']))
+
+def _boxes_by_image(b):
+    "A table of image, finding, x, y, w, h in a frame of 1024 pixels, as `_nih_boxes` gives it"
     b['finding'] = b.finding.replace('Infiltrate', 'Infiltration')
     b[['x', 'y', 'w', 'h']] /= 1024
     return {i: [tuple(r) for r in g.itertuples(index=False)] for i, g in b.set_index('image').groupby(level=0)}
@@ -681,6 +684,9 @@ def _nih14(root):
     "The development subset of NIH ChestX-ray14: the images of 128 pixels, official parts"
     t = read_csv_table(root/'index.csv', root, id='image_index', split='split_official', file='file', findings=NIH_FINDINGS)
     t = t[t.size_px == 128][['image_id', 'path', 'patient_id', 'view', 'split', *NIH_FINDINGS]].reset_index(drop=True)
+    if (root/'boxes.csv').is_file():
+        b = _read_csv(root/'boxes.csv').query("source == 'NIH_BBox_2017'")[['image_index', 'label', 'x1024', 'y1024', 'w1024', 'h1024']]
+        t['boxes'] = t.image_id.map(_boxes_by_image(b.set_axis(['image', 'finding', 'x', 'y', 'w', 'h'], axis=1)))
     t.attrs['name'] = 'nih14'
     return t
 

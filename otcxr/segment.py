@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Literal, Optional
 
@@ -36,7 +37,7 @@ from torch import nn
 from torchvision.models.resnet import ResNet
 
 from .augment import Augment, eval_view, make_view, sample_view
-from .classify import _check_patients, _encoders, _seen_before
+from .classify import _encoders, _seen_before
 from .core import Config, OtcxrError, atomic_path, cache_home, default_device, fingerprint, provenance, real_data
 from .datasets import Radiographs, build_cache, load_radiographs, read_csv_table, split_patients
 from .encoder import Encoder
@@ -350,6 +351,7 @@ def _train_unet(unet, data, mask, rows, cfg, device, progress): # -> history; th
         speed, v = len(losses)*cfg.batch_size/(time.perf_counter() - start), _valid_loss(unet, data, mask, valid, cfg, device)
         history.append(dict(step=step, train_loss=np.mean(losses), valid_loss=v, images_per_s=speed))
         if progress: print(f'step {step}/{cfg.steps}: loss {np.mean(losses):.3f}, validation {v:.3f}, {speed:.1f} images/s', flush=True)
+        if not math.isfinite(v): raise OtcxrError(f'the validation loss is {v} after step {step}: lower lr ({cfg.lr:g})')
         if v < best[0]: best = v, {k: w.detach().clone() for k, w in unet.state_dict().items()}
         elif len(history) - 1 - np.argmin([h['valid_loss'] for h in history]) >= cfg.patience: break
         losses, start = [], time.perf_counter()
@@ -437,6 +439,12 @@ def _finished(out, key): # folder, fingerprint of all that a run depends on -> S
     read = lambda f: pd.read_csv(out/f)
     return Segmentation(prov['mask'], load_images(out/'images.parquet'), read('grid.csv'), prov['threshold'], prov['min_area'], read('history.csv'), prov['part'])
 
+def _apart(data, parts):
+    "Raise where a patient stands in two parts"
+    of = {p: set(data.table.patient_id[data.table.split == p].astype(str)) for p in parts}
+    for a, b in combinations(parts, 2):
+        if both := sorted(of[a] & of[b]): raise OtcxrError(f'{len(both)} patients of {data.name} stand in both {a} and {b} (for example {both[0]}): scores would be too good. Split by patient')
+
 def segment(
     encoder:Encoder, # pre-trained or not; it is not changed
     data:Radiographs, # with masks, and the parts train, valid and `part`
@@ -456,7 +464,7 @@ def segment(
         if not sum(map(len, rows[p])): raise OtcxrError(f"no image of the {p} part of {data.name} has a known mask '{mask}'")
     if not len(rows['train'][0]): raise OtcxrError(f"no image of the train part of {data.name} has a mask '{mask}' that is not empty: there is nothing to learn")
     if len(cfg.thresholds)*len(cfg.min_areas) > 1: _need_positive(len(rows['valid'][0])) # before any work
-    _check_patients({p: (None, data.table[data.table.split == p]) for p in dict.fromkeys(('train', 'valid', part))}, False)
+    _apart(data, sorted({'train', 'valid', part}))
     masks = fingerprint([np.packbits(np.asarray(data.masks[mask])), known_masks(data, mask)])
     key = fingerprint([cfg, data.fingerprint, masks, mask, part, dict(encoder.state_dict())])
     if out is not None:
@@ -495,13 +503,15 @@ def show_masks(
     predictions:Mapping, # name -> masks (n, H, W) bool, one a method: drawn in orange
     rows, # which images
     width:float=1.7, # inches of one
-):
+    axs=None, # matplotlib axes (rows, 2 + methods) to draw on; made where None
+): # the figure
     "Rows of images: as they are, with their mask, and with each method's outline over it; above an outline its Dice"
+    import matplotlib.pyplot as plt
     rows = list(rows)
-    fig, axs = plt.subplots(len(rows), 2 + len(predictions), figsize=(width*(2 + len(predictions)), width*1.08*len(rows)), squeeze=False, layout='constrained')
+    if axs is None: axs = plt.subplots(len(rows), 2 + len(predictions), figsize=(width*(2 + len(predictions)), width*1.08*len(rows)), squeeze=False, layout='constrained')[1]
     def outline(ax, m, colour):
         if m.any() and not m.all(): ax.contour(m, [.5], colors=colour, linewidths=1)
-    for line, i in zip(axs, rows):
+    for line, i in zip(axs, rows, strict=True):
         truth = np.asarray(data.masks[mask][i])
         for ax, (name, m) in zip(line, {'image': None, 'mask': None, **predictions}.items()):
             ax.imshow(data.images[i], cmap='gray', vmin=0, vmax=255); ax.axis('off'); title = name if i == rows[0] else ''
@@ -510,7 +520,7 @@ def show_masks(
                 outline(ax, m[i], 'tab:orange')
                 title += f'{": " if title else ""}{_dice(truth.sum(), m[i].sum(), (truth & m[i]).sum()):.2f}'
             ax.set_title(title, fontsize=8)
-    return fig
+    return axs[0, 0].figure
 
 # %% ../nbs/42_segment.ipynb #3010c136
 LUNGS = {'jsrt': 'JSRT+SCR', 'shenzhen': 'Shenzhen'} # name -> how the index calls it

@@ -7,8 +7,8 @@ Docs: https://otcxr.github.io/otcxr/segment.html.md"""
 # %% auto #0
 __all__ = ['PIXEL_LOSSES', 'TOP', 'METRICS', 'LUNGS', 'PARTS', 'create_unet', 'dice_loss', 'focal_loss', 'segment_loss',
            'SegmentConfig', 'known_masks', 'mask_view', 'mask_sums', 'dice_numbers', 'dice_table', 'segment_metrics',
-           'compare_segments', 'predict_masks', 'Segmentation', 'load_images', 'save_unet', 'load_unet', 'segment',
-           'show_masks', 'development_masks', 'segment_weights', 'add_segment']
+           'compare_segments', 'predict_masks', 'hard_masks', 'Segmentation', 'load_images', 'save_unet', 'load_unet',
+           'segment', 'show_masks', 'development_masks', 'segment_weights', 'add_segment']
 
 # %% ../nbs/42_segment.ipynb #298b6f11
 import copy
@@ -60,7 +60,7 @@ def create_unet(
     unet.in_channels = encoder.in_channels
     return unet.train()
 
-# %% ../nbs/42_segment.ipynb #e00e3fd0
+# %% ../nbs/42_segment.ipynb #3f028386
 def dice_loss(
     logits:torch.Tensor, # any shape
     target:torch.Tensor, # masks of that shape, in [0, 1]
@@ -89,7 +89,7 @@ def segment_loss(
     "A loss of single pixels plus soft Dice"
     return PIXEL_LOSSES[kind](logits, target) + dice_loss(logits, target)
 
-# %% ../nbs/42_segment.ipynb #c24dca23
+# %% ../nbs/42_segment.ipynb #1b572ec1
 @dataclass
 class SegmentConfig(Config):
     "Everything about the training of a U-Net and the choice of its threshold. Raises `OtcxrError` for unknown keys and values out of range"
@@ -130,7 +130,7 @@ class SegmentConfig(Config):
         "Views for training: milder crops than in pre-training, since a mask that was cut off teaches little; no flip, no solarisation"
         return Augment.from_dict({'size': size, 'scale': (.6, 1.), 'ratio': (.8, 1.25), 'rotation': 10., 'jitter': .8, 'blur': .2, **self.views})
 
-# %% ../nbs/42_segment.ipynb #05bb3432
+# %% ../nbs/42_segment.ipynb #61caf035
 def known_masks(
     data:Radiographs, # with masks
     mask:str, # name of one
@@ -159,7 +159,7 @@ def _batches(positive, empty, share, size, steps, rng):
         yield rows[:size]
         rows = rows[size:]
 
-# %% ../nbs/42_segment.ipynb #89e36997
+# %% ../nbs/42_segment.ipynb #452c6ba0
 def mask_view(
     x:torch.Tensor, # images, (B, 1, H, W) uint8
     mask:torch.Tensor, # masks, (B, 1, H, W) bool
@@ -170,7 +170,7 @@ def mask_view(
     v = make_view(x, cfg, generator)
     return v.images, sample_view(mask.float(), v.theta, cfg.size)
 
-# %% ../nbs/42_segment.ipynb #1a95ee76
+# %% ../nbs/42_segment.ipynb #0cd29371
 TOP = .0025 # share of an image's pixels whose mean probability is its score
 
 def mask_sums(
@@ -222,7 +222,7 @@ def dice_table(
     edge = g.threshold.isin([min(thresholds), max(thresholds)]) | (g.min_area == max(min_areas))
     return g.assign(chosen=g.index == order[0], at_edge=(g.index == order[0]) & edge & (len(g) > 1))
 
-# %% ../nbs/42_segment.ipynb #142c93c7
+# %% ../nbs/42_segment.ipynb #a4de7ebd
 METRICS = ('dice_positive', 'dice_all', 'dice_pooled', 'auroc')
 
 def _tables(images, part): # DataFrame, `Segmentation`, or several (one a seed) -> (tables of the known images, number of unknown ones)
@@ -291,7 +291,7 @@ def compare_segments(
                  | dict(p=_p_value(difference[:, k]), note=_why(m, base[0])) for k, m in enumerate(METRICS)]
     return pd.DataFrame(rows)
 
-# %% ../nbs/42_segment.ipynb #f1482881
+# %% ../nbs/42_segment.ipynb #e8a521f8
 def _bf16(cfg, device): # context of the forward pass
     return partial(torch.autocast, device.type, torch.bfloat16) if pick_precision(cfg.precision, device) == 'bf16' else nullcontext
 
@@ -318,6 +318,14 @@ def predict_masks(
     device = torch.device(device or next(unet.parameters()).device)
     return torch.cat([z.sigmoid().cpu() for _, z in _logits(unet.to(device), data, range(len(data)), cfg or SegmentConfig(), device)]).numpy()
 
+def hard_masks(
+    p:np.ndarray, # probabilities (n, H, W)
+    threshold:float, min_area:float, # of a `Segmentation`; the area in pixels
+) -> np.ndarray: # masks (n, H, W) bool
+    "Pixels of the threshold or more; none in an image with fewer than the smallest area"
+    hard = p >= threshold
+    return hard & (hard.sum((1, 2)) >= min_area)[:, None, None]
+
 def _truth(data, mask, rows, device): return torch.from_numpy(np.asarray(data.masks[mask][rows])).to(device)
 
 def _valid_loss(unet, data, mask, rows, cfg, device):
@@ -330,7 +338,7 @@ def _valid_loss(unet, data, mask, rows, cfg, device):
     both, p, y = sums.tolist()
     return pixel + 1 - (2*both + 1)/(p + y + 1)
 
-# %% ../nbs/42_segment.ipynb #9c06725c
+# %% ../nbs/42_segment.ipynb #85e3077b
 def _train_unet(unet, data, mask, rows, cfg, device, progress): # -> history; the network is left with its best weights
     "Updates until `cfg.steps` or until patience is at its end"
     trunk, body = list(unet.layers[0].parameters()), list(unet.layers[1:].parameters())
@@ -372,7 +380,7 @@ def _image_table(data, part, measured, k, min_area): # rows of a part, `_measure
     t = data.table.loc[data.table.split == part, ['image_id', 'patient_id', 'split']]
     return pd.concat([t.astype(str), found.reindex(t.index)], axis=1).reset_index(drop=True)
 
-# %% ../nbs/42_segment.ipynb #ff633b3b
+# %% ../nbs/42_segment.ipynb #52ad941d
 @dataclass
 class Segmentation:
     "What `segment` found"
@@ -430,7 +438,7 @@ def load_unet(
     unet.load_state_dict(tensors)
     return unet.eval(), meta
 
-# %% ../nbs/42_segment.ipynb #e7035c4c
+# %% ../nbs/42_segment.ipynb #9d0c27fb
 def _finished(out, key): # folder, fingerprint of all that a run depends on -> Segmentation or None
     "The result that lies in `out`; raises where it is another one"
     try: prov = json.loads((out/'provenance.json').read_text())
@@ -496,7 +504,7 @@ def _save(r, out, encoder, cfg, data, key, start):
     save_unet(r.unet, out/'unet.safetensors', encoder, about | dict(config=cfg.to_dict()))
     with atomic_path(out/'provenance.json') as tmp: tmp.write_text(json.dumps(prov, indent=1) + '\n')
 
-# %% ../nbs/42_segment.ipynb #1104aff3
+# %% ../nbs/42_segment.ipynb #d3293ff3
 def show_masks(
     data:Radiographs, # images
     mask:str, # name of their mask: drawn in green
@@ -522,7 +530,7 @@ def show_masks(
             ax.set_title(title, fontsize=8)
     return axs[0, 0].figure
 
-# %% ../nbs/42_segment.ipynb #3010c136
+# %% ../nbs/42_segment.ipynb #f082f953
 LUNGS = {'jsrt': 'JSRT+SCR', 'shenzhen': 'Shenzhen'} # name -> how the index calls it
 PARTS = {'train': .7, 'valid': .1, 'test': .2}
 
@@ -546,7 +554,7 @@ def development_masks(
             t = index(nih/'images128', **listed, masks={mask: root/'masks'/'pneumothorax'}, blank_mask='empty', missing='drop')
     return build_cache(t, cache_home()/'images'/f'{name}-{size}-{fingerprint(t.drop(columns=["path", f"mask:{mask}"]))[:8]}', size, progress=False, name=name), mask
 
-# %% ../nbs/42_segment.ipynb #26f0b835
+# %% ../nbs/42_segment.ipynb #344b7313
 def segment_weights(
     weights, # run folders, safetensors files, 'random', or NAME=PATH
     data, # Radiographs with masks, or what `load_radiographs` takes
@@ -591,8 +599,9 @@ def _command(args):
         key, eq, value = item.partition('=')
         if not eq: raise OtcxrError(f'--set {item}: expected KEY=VALUE, for example --set lr=0.0003')
         fields[key] = yaml.safe_load(value)
+    cfg = SegmentConfig.from_dict(fields)
     data, mask = _mask_data(args.data, args.mask, args.image_size, args.blank_mask)
-    _, paired, found = segment_weights(args.weights, data, mask, SegmentConfig.from_dict(fields), args.out, args.random_init, args.part, args.allow_leak, not args.restart, True)
+    _, paired, found = segment_weights(args.weights, data, mask, cfg, args.out, args.random_init, args.part, args.allow_leak, not args.restart, True)
     for name, r in found.items(): print(f'{name}: {r}')
     if len(paired): print(f'\nDifferences on {args.part}, paired over patients:\n' + paired[['method', 'baseline', 'metric', 'difference', 'low', 'high', 'p']].to_string(index=False, float_format=lambda v: f'{v:.4f}'))
     print(f'\nTables of images, grids, networks and provenance: {args.out}')

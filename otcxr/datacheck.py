@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from .core import OtcxrError
-from .datasets import _few, _is_nih14, _one_file, _table_of, open_cache, read_mask
+from .datasets import _few, _is_nih14, _one_file, _table_of, load_radiographs, open_cache, read_mask
 from .challenges import READERS, load_chestmnist, recognise
 from .splits import audit
 
@@ -132,17 +132,42 @@ def _check_cache(p):
 def add_data(
     sub,  # what `ArgumentParser.add_subparsers` returns
 ):
-    "Add the command `data` with its parts `check` and `audit`"
-    p = sub.add_parser('data', help='check a download, audit two lists for leaks', description='Check what a folder of radiographs holds, or audit two collections for shared images and patients.')
-    parts = p.add_subparsers(dest='part', metavar='check|audit', required=True)
+    "Add the command `data` with its parts `check`, `cache` and `audit`"
+    p = sub.add_parser('data', help='check a download, cache it, audit two lists for leaks', description='Check what a folder of radiographs holds, bring its images into a cache, or audit two collections for shared images and patients.')
+    parts = p.add_subparsers(dest='part', metavar='check|cache|audit', required=True)
     c = parts.add_parser('check', help='what a folder holds, against the published counts')
     c.add_argument('path', help='folder of a collection, cache, ChestMNIST file, CSV file')
     c.set_defaults(func=_check_command)
+    m = parts.add_parser('cache', help='read all images once, into a folder that every command opens at once', description='Read all images once, with all cores, into a folder that every command takes as --data and opens at once. '
+        'Files that cannot be used are set aside and listed in skipped.csv. A call that was interrupted is continued by the same call.')
+    m.add_argument('path', help='folder of a collection, or CSV file')
+    m.add_argument('out', help='folder of the cache')
+    m.add_argument('--size', type=int, default=128, metavar='PX', help='side of the images (default: 128)')
+    m.add_argument('--crop', choices=('frame', 'center'), default='frame', help='whole image filled up with black, or its central square (default: frame)')
+    m.add_argument('--workers', type=int, metavar='N', help='threads (default: all cores)')
+    m.add_argument('--partial', action='store_true', help='go on without images that have no file, as in a part of a download')
+    own = m.add_argument_group('columns of a CSV file of your own, where they have other names')
+    for k, usual in _COLUMNS.items(): own.add_argument(f'--{k}', metavar='COLUMN', help=usual)
+    own.add_argument('--findings', nargs='+', metavar='COLUMN', help='the findings; default: all columns that hold 0, 1 and blanks only')
+    own.add_argument('--mask', action='append', default=[], metavar='NAME=COLUMN', help='a column of mask files, or a folder of masks named like the images; may be repeated')
+    m.set_defaults(func=_cache_command)
     a = parts.add_parser('audit', help='what two collections share: images, patients, pixels, labels')
     a.add_argument('a', help='cache, folder, CSV file, or list of images')
     a.add_argument('b', nargs='?', help='the other one; without it, the splits of A are audited')
     a.add_argument('--threshold', type=int, default=16, metavar='BITS', help='bits of 256 that the hashes of near duplicates may differ in (default: 16)')
     a.set_defaults(func=_audit_command)
+
+_COLUMNS = dict(id="of the image ids (default: image_id)", patient='of the patients (default: patient_id)', file='of the files (default: file or path; else files are found by id)',
+                split='of the parts (default: split; else patients are drawn, 70/10/20 %)', view='of the view (default: view)') # option -> what it names
+
+def _cache_command(args):
+    options = {k: v for k in (*_COLUMNS, 'findings') if (v := getattr(args, k)) is not None}
+    if args.mask: options['masks'] = dict(m.split('=', 1) if '=' in m else (m, m) for m in args.mask)
+    if args.partial: options['missing'] = 'drop'
+    d = load_radiographs(args.path, args.size, args.crop, args.out, args.workers, **options)
+    print(f"{d}\n{d.table.attrs['origin']}" if d.table.attrs.get('origin') else d)
+    for r in d.skipped.head(10).itertuples(): print(f'set aside: {r.path}: {r.reason}')
+    print(f'{len(d.skipped):,} files set aside' + (f', listed in {args.out}/skipped.csv' if len(d.skipped) else '') + f'; the cache is {args.out}')
 
 def _check_command(args): c = check(args.path); print(c); return int(not c.ok)
 def _audit_command(args): r = audit(args.a, args.b, args.threshold); print(r); return int(not r.clean)

@@ -131,6 +131,9 @@ class PaperNotebook:
 PAPER = (
     PaperNotebook('pretrain', ('pretraining.csv', 'probe.csv', 'probe_paired.csv', 'pretraining.png', 'probe.png')),
     PaperNotebook('transport_plan', ('transport_plan.csv', 'transport_plan.png', 'transport_measures.png')),
+    PaperNotebook('classify', ('classify.csv', 'classify_paired.csv', 'classify_labels.csv', 'classify_margins.csv', 'classify.png')),
+    PaperNotebook('segment', ('segment.csv', 'segment_paired.csv', 'segment.png')),
+    PaperNotebook('explain', ('explain.csv', 'explain_paired.csv', 'explain_targets.csv', 'explain_thresholds.csv', 'explain.png', 'explain_scores.png')),
 )
 
 # %% ../nbs/50_reproduce.ipynb #73093296
@@ -275,8 +278,13 @@ def _command(args):
 
 # %% ../nbs/50_reproduce.ipynb #e102001b
 _COMMANDS = {'pretrain': ('otcxr.pretrain', 'add_pretrain', 'pre-train an encoder on radiographs, without labels'),
-             'probe': ('otcxr.classify', 'add_probe', 'measure a frozen encoder with a linear probe'),
-             'data': ('otcxr.datacheck', 'add_data', 'check a download, audit two lists for leaks'),
+             'probe': ('otcxr.classify', 'add_probe', 'measure frozen encoders: linear and nearest-neighbour probe'),
+             'finetune': ('otcxr.finetune', 'add_finetune', 'train encoder and head with all labels or a share of them'),
+             'segment': ('otcxr.segment', 'add_segment', 'train a U-Net on pre-trained encoders and measure its masks'),
+             'explain': ('otcxr.explain', 'add_explain', 'heat maps of classifiers, scored against boxes and masks'),
+             'correspondence': ('otcxr.correspond', 'add_correspondence', 'does a plan send patches where they belong? measured without labels'),
+             'score': ('otcxr.classify', 'add_score', 'every metric of saved predictions, with intervals and paired differences'),
+             'data': ('otcxr.datacheck', 'add_data', 'check a download, cache it, audit two lists for leaks'),
              'reproduce': ('otcxr.reproduce', 'add_reproduce', "run the paper's notebooks and check every figure and table")}
 
 def _parser(argv):

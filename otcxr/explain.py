@@ -506,7 +506,9 @@ def _likeliest(networks, data, rows, findings, size):
 # %% ../nbs/43_explain.ipynb #7a3ff959
 def _command(args):
     "What `otcxr explain` does"
-    table, paired, scores, _ = explain_images(args.classifiers, args.data, args.out, args.size, args.part, args.threshold, args.panels)
+    import matplotlib.pyplot as plt
+    table, paired, scores, fig = explain_images(args.classifiers, args.data, args.out, args.size, args.part, args.threshold, args.panels)
+    plt.close(fig)
     if not len(table): print(f'These data come without boxes and masks, so nothing was scored. Panels: {args.out}'); return
     t = table[table.finding == 'all'].assign(metric=lambda t: t.metric.map({'hit': 'hit rate', 'iou': 'mean IoU'}))
     print(f'{t.images.iloc[0]} images-and-findings with {t.boxes.iloc[0]} boxes, {t.patients.iloc[0]} patients, part {args.part}:')

@@ -226,8 +226,12 @@ class FinetuneResult:
     labels: dict # the training images: fraction (of the patients), seed (that drew it), patients, images, ids_hash
     history: pd.DataFrame # a row an epoch: epoch, step, train_loss, valid_loss, valid_auroc (macro), best (1 where it was the best so far), images_per_s
     predictions: dict # part -> DataFrame as `Probe.predictions`, for `evaluate` and `compare`
-    model: Classifier # at its best epoch, in evaluation mode
     out: Optional[Path] = None # its folder
+    network: Optional[Classifier] = None # held in memory only where there is no folder
+
+    @property
+    def model(self): # Classifier at its best epoch, in evaluation mode
+        return self.network or load_classifier(self.out/'classifier.safetensors')[0]
 
     @property
     def best_epoch(self): return int(self.history.epoch[self.history.best == 1].iloc[-1])
@@ -241,15 +245,14 @@ class FinetuneResult:
 def _read_run(out):
     "A finished run"
     about = json.loads((out/'provenance.json').read_text())
-    model, _ = load_classifier(out/'classifier.safetensors')
     df = load_predictions(out/'predictions.parquet')
     parts = {p: df[df.split == p].reset_index(drop=True) for p in df.split.unique()}
-    return FinetuneResult(about['findings'], about['skipped'], about['labels'], pd.read_csv(out/'history.csv'), parts, model, out)
+    return FinetuneResult(about['findings'], about['skipped'], about['labels'], pd.read_csv(out/'history.csv'), parts, out)
 
-def _save_run(r, cfg, key, start, method, pretrained): # FinetuneResult, FinetuneConfig, fingerprint of the run, time, name, {'weights': hash ...}
+def _save_run(r, model, cfg, key, start, method, pretrained): # FinetuneResult, Classifier, FinetuneConfig, fingerprint of the run, time, name, {'weights': hash ...}
     (r.out/'provenance.json').unlink(missing_ok=True)
     prov = provenance(cfg, cfg.seed, key, start, run=key, method=method, findings=r.findings, skipped=r.skipped, labels=r.labels, best_epoch=r.best_epoch, **pretrained)
-    save_classifier(r.model, r.out/'classifier.safetensors', cfg, method=method, best_epoch=r.best_epoch, skipped=r.skipped, **pretrained)
+    save_classifier(model, r.out/'classifier.safetensors', cfg, method=method, best_epoch=r.best_epoch, skipped=r.skipped, **pretrained)
     save_predictions(pd.concat(r.predictions.values(), ignore_index=True), r.out/'predictions.parquet', method, protocol='finetune', fraction=cfg.fraction, seed=cfg.seed, labels=r.labels, provenance=prov, **pretrained)
     with atomic_path(r.out/'provenance.json') as tmp: tmp.write_text(json.dumps(prov, indent=1) + '\n')
 
@@ -295,8 +298,8 @@ def finetune(encoder, # an `otcxr.encoder.Encoder`; it is copied, not changed
         for f in skipped: model.head.weight[findings.index(f)] = model.head.bias[findings.index(f)] = torch.nan # not trained, so not predicted
     predictions = {p: predictions_table(predict(model, data.part(p)), data.part(p).table, findings) for p in dict.fromkeys(('valid', part))}
     history = pd.DataFrame(learn.best_epoch.rows)
-    r = FinetuneResult(findings, skipped, labels, history, predictions, model.cpu().eval(), out)
-    if out: _save_run(r, cfg, key, start, name, dict(weights=fingerprint(dict(encoder.state_dict())), pretraining_seed=pretraining_seed))
+    r = FinetuneResult(findings, skipped, labels, history, predictions, out, None if out else model.cpu().eval())
+    if out: _save_run(r, model, cfg, key, start, name, dict(weights=fingerprint(dict(encoder.state_dict())), pretraining_seed=pretraining_seed))
     return r
 
 # %% ../nbs/41a_finetune.ipynb #b68e8681

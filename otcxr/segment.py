@@ -200,8 +200,8 @@ def dice_numbers(
     both = [_mean(d[positive]), _mean(d[~positive])]
     return dict(dice_positive=both[0], dice_empty=both[1], balanced=_mean([v for v in both if not np.isnan(v)]), dice_all=_mean(d), dice_pooled=2*intersection.sum()/total if total else np.nan)
 
-def _need_positive(there):
-    if not there: raise OtcxrError('no image of the validation part has a mask: threshold and smallest area cannot be chosen. Take a larger validation part, or give a single threshold and a single smallest area')
+def _need_positive(there, of=''):
+    if not there: raise OtcxrError(f'no image of the validation part{of} has a mask: threshold and smallest area cannot be chosen. Take a larger validation part, or give a single threshold and a single smallest area')
 
 def dice_table(
     area, # (n,) mask pixels of the validation images
@@ -471,7 +471,7 @@ def segment(
         if p not in rows: raise OtcxrError(f"{data.name} has no {p} part; there are: {', '.join(rows)}")
         if not sum(map(len, rows[p])): raise OtcxrError(f"no image of the {p} part of {data.name} has a known mask '{mask}'")
     if not len(rows['train'][0]): raise OtcxrError(f"no image of the train part of {data.name} has a mask '{mask}' that is not empty: there is nothing to learn")
-    if len(cfg.thresholds)*len(cfg.min_areas) > 1: _need_positive(len(rows['valid'][0])) # before any work
+    if len(cfg.thresholds)*len(cfg.min_areas) > 1: _need_positive(len(rows['valid'][0]), f" of {data.name} ('{mask}')") # before any work
     _apart(data, sorted({'train', 'valid', part}))
     masks = fingerprint([np.packbits(np.asarray(data.masks[mask])), known_masks(data, mask)])
     key = fingerprint([cfg, data.fingerprint, masks, mask, part, dict(encoder.state_dict())])

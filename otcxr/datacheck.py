@@ -113,9 +113,12 @@ def _check_images(t, read, masks):
 def _mask_problem(path, mask, name):
     "Why a mask does not fit its image, None where it does"
     try:
-        if Path(path).suffix.lower() in ('.dcm', '.dicom'): shape = None
-        else:
+        if Path(path).suffix.lower() in ('.png', '.jpg', '.jpeg'):
             with Image.open(path) as im: shape = im.size[::-1]
+        else:
+            from otcxr.dicom import dicom_info
+            info = dicom_info(path)
+            shape = info.shape if info.aspect == 1 else None   # other pixels are made square before masks are compared
         read_mask(mask, shape, name)
     except OtcxrError as e: return str(e)
     except OSError as e: return f'{path}: {e}'

@@ -138,28 +138,31 @@ IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.dcm', '.dicom')
 
 # %% ../nbs/11_datasets.ipynb #3eb27201
 def _walk(folders):
-    "All image files below the folders, as a dict of each way to call them -> paths"
-    found, n = {}, 0
+    "All files below the folders by each way to call them: images, files without the suffix of an image, and how many there are of either"
+    found, bare, n = {}, {}, [0, 0]
     for folder in map(Path, folders):
         if not folder.is_dir(): raise OtcxrError(f'{folder}: there is no such folder of images')
         for d, subs, files in os.walk(folder, followlinks=True):
             subs[:] = sorted(s for s in subs if not s.startswith('.'))
-            for f in sorted(files):
+            for f in sorted(f for f in files if not f.startswith('.')):
                 p = Path(d, f)
-                if p.suffix.lower() not in IMAGE_SUFFIXES or f.startswith('.'): continue
-                n += 1
-                rel = p.relative_to(folder)
-                for key in {str(rel), str(rel.with_suffix('')), f, p.stem}: found.setdefault(key, []).append(str(p))
-    return found, n
+                rel, image = p.relative_to(folder), p.suffix.lower() in IMAGE_SUFFIXES
+                n[not image] += 1
+                for key in {str(rel), str(rel.with_suffix('')), f, p.stem} if image else {str(rel), f}: (found if image else bare).setdefault(key, []).append(str(p))
+    return found, bare, n
+
+def _is_dicom(path):
+    "Whether a file begins as DICOM files do: 128 bytes of anything, then DICM"
+    with open(path, 'rb') as f: return f.read(132)[128:] == b'DICM'
 
 # %% ../nbs/11_datasets.ipynb #46228363
 def _match(names, folders):
-    "The file of each name below the folders, None where there is none, and how many images lie there"
-    found, n = _walk(folders)
+    "The file of each name below the folders, None where there is none, and how many images and other files lie there"
+    found, bare, n = _walk(folders)
     def one(name):
         if os.path.isabs(name): return name if os.path.isfile(name) else None
         stem = name[:-len(Path(name).suffix)] if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
-        hits = found.get(name) or found.get(stem) or [None]
+        hits = found.get(name) or found.get(stem) or [p for k in dict.fromkeys((name, stem)) for p in bare.get(k, []) if _is_dicom(p)] or [None]
         if len(hits) > 1: raise OtcxrError(f"'{name}' fits several files: {_few(hits, 3)}; name the images with their folder, or give the folder of one set")
         return hits[0]
     return np.array([one(x) for x in names], dtype=object), n
@@ -178,7 +181,7 @@ def find_images(
     folders = _folders(folders)
     paths, n = _match(names, folders)
     if lost := [x for x, p in zip(names, paths) if p is None]:
-        text = f'{len(lost):,} of {len(names):,} images have no file: {_few(lost)}; looked below {_few(folders, 3)} ({n:,} image files there)'
+        text = f'{len(lost):,} of {len(names):,} images have no file: {_few(lost)}; looked below {_few(folders, 3)} ({n[0]:,} image files there' + (f', and {n[1]:,} without the suffix of one' if not n[0] and n[1] else '') + ')'
         if missing == 'error' or len(lost) == len(names): raise OtcxrError(text + ("; missing='drop' goes on without them" if len(lost) < len(names) else ''))
         warnings.warn(text + '; they are left out')
     return paths

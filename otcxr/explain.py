@@ -10,6 +10,7 @@ __all__ = ['THRESHOLDS', 'CHESTXDET', 'FEW', 'dense_layer', 'fitted_findings', '
 import copy
 import gzip
 import json
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -89,9 +90,10 @@ def grad_cam(
     images, # (n, H, W) uint8, array or memory map
     finding, # whose map: a name for all images, or one name an image
     size=None, # side in pixels at which the classifier sees the images; None: its own
+    relu:bool=True, # the cut at zero; False: what speaks against the finding stays, as negative values
     batch_size:int=64, # images at a time; of no influence on the maps
     device=None, # where to compute; None: where the classifier is
-) -> np.ndarray: # (n, H, W) float32, not negative
+) -> np.ndarray: # (n, H, W) float32, not negative where it was cut
     "Grad-CAM of the encoder's last dense map at the pixels of the images. Raises `OtcxrError` for an unknown finding and for one that the classifier was not fitted to"
     names = [finding]*len(images) if isinstance(finding, str) else list(finding)
     if len(names) != len(images): raise OtcxrError(f'{len(names)} findings for {len(images)} images: give one name, or one an image')
@@ -102,7 +104,7 @@ def grad_cam(
         for rows in _batches(images, batch_size):
             x = _view(images[rows], size, where).requires_grad_()
             if not maps: c = _fitted(c, names); cam = LayerGradCam(c, dense_layer(c, x))
-            maps.append(_to_pixels(cam.attribute(x, target=target[rows], relu_attributions=True).detach(), images.shape[1:]))
+            maps.append(_to_pixels(cam.attribute(x, target=target[rows], relu_attributions=relu).detach(), images.shape[1:]))
     return np.concatenate(maps)
 
 # %% ../nbs/43_explain.ipynb #9274d075
@@ -408,7 +410,7 @@ def show_panels(
     for i, row in enumerate(axs):
         for ax, name in zip(row, ['image', *maps]):
             ax.imshow(images[i], cmap='gray', vmin=0, vmax=255)
-            if i == 0: ax.set_title(name.replace('_', ' '), fontsize=8)
+            if i == 0: ax.set_title(textwrap.fill(name.replace('_', ' '), 12), fontsize=8)
             if name in maps: _draw_map(ax, np.asarray(maps[name])[i], None if masks is None else masks[i], (thresholds or {}).get(name))
             if masks is not None and np.any(masks[i]): ax.contour(np.pad(masks[i], 1), levels=[.5], colors='#39d9ff', linewidths=1, extent=(-1.5, images.shape[2] + .5, -1.5, images.shape[1] + .5))
             ax.set(xticks=[], yticks=[], xlim=(-.5, images.shape[2] - .5), ylim=(images.shape[1] - .5, -.5))
@@ -428,7 +430,7 @@ def _draw_map(ax, m, mask, threshold):
     ax.plot(*top.mean(0)[::-1], '+', ms=8, mew=1.6, color='w' if mask is None else '#39d98a' if inside else '#ff5a5f')
 
 # %% ../nbs/43_explain.ipynb #d16b669a
-def _explainers(paths): # files of `save_classifier`, folders of pre-training runs, NAME=PATH -> {name: (model, findings or None, function(model, images, findings, size) -> maps)}
+def _explainers(paths, relu): # files of `save_classifier`, folders of pre-training runs, NAME=PATH -> {name: (model, findings or None, function(model, images, findings, size) -> maps)}
     "Load what a command line names, and an untrained network for each kind of map"
     from otcxr.classify import load_classifier
     from otcxr.pretrain import load_model
@@ -441,7 +443,7 @@ def _explainers(paths): # files of `save_classifier`, folders of pre-training ru
             if getattr(model, 'cvsim', None) is None: raise OtcxrError(f'{path}: a {type(model).__name__} model has no marginals; of it, a classifier is needed (otcxr finetune)')
         else:
             file = path/'classifier.safetensors' if path.is_dir() else path
-            model, findings, kind, how = (m := load_classifier(file)[0]), m.findings, 'untrained', lambda m, x, f, size: grad_cam(m, x, f, size, device=default_device())
+            model, findings, kind, how = (m := load_classifier(file)[0]), m.findings, 'untrained', lambda m, x, f, size: grad_cam(m, x, f, size, relu, device=default_device())
         name = name or (path.parent.name if path.stem == 'classifier' else path.stem)
         if name in found or name in ('untrained', 'untrained marginals', 'usual place'): raise OtcxrError(f'two heat maps would be called {name}: name them, as in NAME=PATH')
         found[name] = model, findings, how
@@ -456,12 +458,13 @@ def explain_images(
     size=None, # side in pixels at which the networks see the images; None: each its own
     part:str='test', # what is scored
     threshold=None, # one for all, fixed elsewhere; None: chosen for each method as `elsewhere` says
+    relu:bool=False, # see `grad_cam`
     panels:int=6, # images drawn, one a finding first
     n:int=2000, # resamples of the intervals
 ) -> tuple: # (table of `localisation`, table of `localisation_paired`, {method: table of `score_maps`}, figure); the tables are empty for data without boxes and masks
     "Heat maps of classifiers, scored where the data say where findings are"
     from otcxr.datasets import load_radiographs
-    start, networks, data = time.time(), _explainers(classifiers), load_radiographs(data)
+    start, networks, data = time.time(), _explainers(classifiers, relu), load_radiographs(data)
     shown, known = data.part(part), [set(fitted_findings(m)) for k, (m, f, _) in networks.items() if f and not k.startswith('untrained')]
     findings = [f for f in data.findings if all(f in k for k in known)]
     if not findings: raise OtcxrError(f"{data.name} ({', '.join(data.findings)}) and the classifiers have no finding in common")
@@ -491,7 +494,7 @@ def explain_images(
     if scores: tables |= {'scores.csv': table, 'paired.csv': paired, 'targets.csv': pd.concat([s.assign(method=k) for k, s in scores.items()])}
     if out is not None:
         with atomic_path(Path(out)/'panels.png') as tmp: fig.savefig(tmp, format='png', bbox_inches='tight')
-        about = dict(classifiers=[str(c) for c in classifiers], data=data.name, size=size, part=part, threshold=threshold)
+        about = dict(classifiers=[str(c) for c in classifiers], data=data.name, size=size, part=part, threshold=threshold, relu=relu)
         _write(out, tables, provenance(about, 0, data, start, thresholds=chosen, left_out=targets.left_out if targets else None, files=sorted([*tables, 'panels.png'])))
     return table, paired, scores, fig
 
@@ -507,7 +510,7 @@ def _likeliest(networks, data, rows, findings, size):
 def _command(args):
     "What `otcxr explain` does"
     import matplotlib.pyplot as plt
-    table, paired, scores, fig = explain_images(args.classifiers, args.data, args.out, args.size, args.part, args.threshold, args.panels)
+    table, paired, scores, fig = explain_images(args.classifiers, args.data, args.out, args.size, args.part, args.threshold, args.relu, args.panels)
     plt.close(fig)
     if not len(table): print(f'These data come without boxes and masks, so nothing was scored. Panels: {args.out}'); return
     t = table[table.finding == 'all'].assign(metric=lambda t: t.metric.map({'hit': 'hit rate', 'iou': 'mean IoU'}))
@@ -528,6 +531,7 @@ def add_explain(
     p.add_argument('--size', type=int, metavar='PX', help='side at which the networks see the images; default: each its own')
     p.add_argument('--part', choices=('valid', 'test'), default='test', help='what is scored (default: test)')
     p.add_argument('--threshold', type=float, metavar='T', help='of all maps brought to [0, 1], fixed elsewhere; default: chosen for each method on boxes or masks outside of the test part')
+    p.add_argument('--relu', action='store_true', help='cut Grad-CAM at zero, as its definition does; maps of findings that nothing speaks for are flat then')
     p.add_argument('--panels', type=int, default=6, metavar='N', help='images to draw (default: 6)')
     p.add_argument('--out', metavar='DIR', default='runs/explain', help='folder of scores, panels and provenance (default: runs/explain)')
     p.set_defaults(func=_command)

@@ -122,7 +122,7 @@ def measure_plans(plans:Plans, # of `transport_plans`
     return pd.DataFrame([dict(share_of_mass=what) | summarise(plan_measures(T, plans.mu, plans.nu, match, p), patient, n) for what, T, p in asked])
 
 # %% ../nbs/44_correspondence.ipynb #47ecfbbb
-def correspondence_table(runs, # folders of finished pre-training runs
+def correspondence_table(runs, # folders of finished pre-training runs, or NAME=PATH
                          data=None, # Radiographs, or what `load_radiographs` takes; the data of the first run where None
                          part='test', # of the data
                          images=512, # so many of the part, drawn; all where there are fewer
@@ -138,9 +138,10 @@ def correspondence_table(runs, # folders of finished pre-training runs
     exact_plan(torch.zeros(1, 1, 1)) # POT is needed for the best plan: say so before any work
     if images < 2: raise OtcxrError(f'images = {images}: an interval over patients needs two or more')
     loaded = {}
-    for run in map(Path, runs):
-        if run.resolve().name in loaded: raise OtcxrError(f'two runs are called {run.resolve().name}: rename a folder')
-        loaded[run.resolve().name] = run, *load_model(run)
+    for run in map(str, runs):
+        name, path = run.split('=', 1) if '=' in run and not Path(run).exists() else (Path(run).resolve().name, run)
+        if name in loaded: raise OtcxrError(f'two runs are called {name}: name them, as in NAME=PATH')
+        loaded[name] = Path(path), *load_model(path)
     if not loaded: raise OtcxrError('no runs: give the folder of a finished pre-training run')
     first = next(iter(loaded.values()))[2]
     data = load_radiographs(first.data, size=first.data_size) if data is None else load_radiographs(data)
@@ -178,7 +179,7 @@ def _command(args):
 def add_correspondence(sub): # what `ArgumentParser.add_subparsers` returns
     "Add the command `correspondence`"
     p = sub.add_parser('correspondence', help='does the plan find the same anatomy in two views? measured without labels', description='Share of the transported mass that lands on the true match within one cell, against chance, the best possible plan, and the same position; with intervals over patients, and beside random initialisation.')
-    p.add_argument('runs', nargs='+', metavar='RUN', help='folder of a finished pre-training run; several are compared')
+    p.add_argument('runs', nargs='+', metavar='RUN', help='folder of a finished pre-training run; NAME=PATH gives it a name; several are compared')
     p.add_argument('--data', metavar='SRC', help="'phantom', a cache folder, an NIH ChestX-ray14 folder, or a CSV file beside its images; default: the data of the first run")
     p.add_argument('--part', choices=('valid', 'test'), default='test', help='what is measured; use valid while something is still being chosen')
     p.add_argument('--images', type=int, default=512, metavar='N', help='so many images of the part, drawn (default: 512)')

@@ -182,7 +182,7 @@ def find_images(
     paths, n = _match(names, folders)
     if lost := [x for x, p in zip(names, paths) if p is None]:
         text = f'{len(lost):,} of {len(names):,} images have no file: {_few(lost)}; looked below {_few(folders, 3)} ({n[0]:,} image files there' + (f', and {n[1]:,} without the suffix of one' if not n[0] and n[1] else '') + ')'
-        if missing == 'error' or len(lost) == len(names): raise OtcxrError(text + ("; missing='drop' goes on without them" if len(lost) < len(names) else ''))
+        if missing == 'error' or len(lost) == len(names): raise OtcxrError(text + ("; missing='drop' goes on without them (on the command line: otcxr data cache --partial)" if len(lost) < len(names) else ''))
         warnings.warn(text + '; they are left out')
     return paths
 

@@ -495,6 +495,10 @@ def load_predictions(path): # a file of `save_predictions`, or any parquet file 
     return df
 
 # %% ../nbs/41_classify.ipynb #73626dc3
+def _named(arg): # PATH or NAME=PATH -> (name or '', path)
+    "What a command line calls something and where it lies; a path that exists is taken as it is"
+    return arg.split('=', 1) if '=' in arg and not Path(arg).exists() else ('', arg)
+
 def _encoders(weights, # run folders, safetensors files, 'random', or NAME=PATH
               random_init # True: 'random' too
     ): # {name: (Encoder, PretrainConfig, weights file or None)}, 'random' first
@@ -504,7 +508,7 @@ def _encoders(weights, # run folders, safetensors files, 'random', or NAME=PATH
     loaded = {}
     for w in map(str, weights):
         if w == 'random': random_init = True; continue
-        name, path = w.split('=', 1) if '=' in w and not Path(w).exists() else ('', w)
+        name, path = _named(w)
         path = Path(path)/'weights.safetensors' if Path(path).is_dir() else Path(path)
         name = name or (path.resolve().parent.name if path.name == 'weights.safetensors' else path.stem)
         if name in (*loaded, 'random'): raise OtcxrError(f'two encoders would be called {name}: name them, as in NAME=PATH')
@@ -651,7 +655,7 @@ def _read_runs(files, part): # [FILE or NAME=FILE] -> {name: [predictions of a s
     "Group files by what they say about themselves; raises where two of a group are the same seed"
     groups, paths = {}, {}
     for f in map(str, files):
-        name, path = f.split('=', 1) if '=' in f and not Path(f).exists() else ('', f)
+        name, path = _named(f)
         df = load_predictions(path)
         about = df.attrs['about']
         rows = df[df.split == part]
@@ -676,7 +680,7 @@ def score(files, # parquet files of predictions, or NAME=FILE
     comparison = compare(runs, part=part, n=n, seed=seed).assign(part=part) if len(runs) > 1 else pd.DataFrame()
     if out is not None:
         tables = {'score.csv': table} | ({'comparison.csv': comparison} if len(comparison) else {})
-        _write(out, tables, provenance(dict(part=part, n=n), seed, None, start, files=sorted(tables), predictions={str(f): fingerprint(Path(f.split('=', 1)[-1] if not Path(f).exists() else f)) for f in map(str, files)}))
+        _write(out, tables, provenance(dict(part=part, n=n), seed, None, start, files=sorted(tables), predictions={str(f): fingerprint(Path(_named(f)[1])) for f in map(str, files)}))
     return table, comparison
 
 # %% ../nbs/41_classify.ipynb #204e7cb1

@@ -131,7 +131,7 @@ def correspondence_table(runs, # folders of finished pre-training runs, or NAME=
                          device=None # the fastest there is where None
     ): # a row a network and plan: network, share_of_mass, part, and the columns of `summarise`
     "Correspondence of the plans of runs, and of their networks at random initialisation, on the same images and the same views for those of equal view configuration"
-    from otcxr.classify import _seen_before
+    from otcxr.classify import _named, _seen_before
     from otcxr.datasets import load_radiographs
     from otcxr.model import create_model
     from otcxr.pretrain import load_model
@@ -139,7 +139,8 @@ def correspondence_table(runs, # folders of finished pre-training runs, or NAME=
     if images < 2: raise OtcxrError(f'images = {images}: an interval over patients needs two or more')
     loaded = {}
     for run in map(str, runs):
-        name, path = run.split('=', 1) if '=' in run and not Path(run).exists() else (Path(run).resolve().name, run)
+        name, path = _named(run)
+        name = name or Path(path).resolve().name
         if name in loaded: raise OtcxrError(f'two runs are called {name}: name them, as in NAME=PATH')
         loaded[name] = Path(path), *load_model(path)
     if not loaded: raise OtcxrError('no runs: give the folder of a finished pre-training run')

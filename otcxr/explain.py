@@ -32,7 +32,7 @@ from scipy import ndimage
 
 # %% ../nbs/43_explain.ipynb #4b5cc11b
 from .augment import eval_view
-from .classify import _check_findings, _write
+from .classify import _check_findings, _named, _write
 from .core import OtcxrError, atomic_path, default_device, provenance, real_data, seed_everything
 from .metrics import _check_level, _clusters, _interval, _p_value, _tidy, holm
 
@@ -440,7 +440,7 @@ def _explainers(paths, relu): # files of `save_classifier`, folders of pre-train
     from otcxr.pretrain import load_model
     found, fresh = {}, {}
     for p in map(str, paths):
-        name, path = p.split('=', 1) if '=' in p and not Path(p).exists() else ('', p)
+        name, path = _named(p)
         path = Path(path)
         if path.is_dir() and (path/'heads.safetensors').is_file():
             model, findings, kind, how = load_model(path)[0], None, 'untrained marginals', lambda m, x, f, size: marginal_map(m, x, size, device=default_device())

@@ -41,7 +41,7 @@ from .classify import (Classifier, _begin, _encoders, _file, _labels, _percent, 
                             label_fractions_of, load_classifier, load_predictions, predict, predictions_table, save_classifier, save_predictions, score_grid)
 from .core import Config, OtcxrError, _merge, atomic_path, default_device, fingerprint, provenance, seed_everything
 from .metrics import macro_auroc
-from .pretrain import PretrainConfig, param_groups, pick_precision
+from .pretrain import PretrainConfig, _settings, param_groups, pick_precision
 
 # %% ../nbs/41a_finetune.ipynb #f1e2257b
 @dataclass
@@ -362,13 +362,9 @@ The same command again continues what was interrupted; finished runs are read.""
 
 def _config_of(args):
     "The `FinetuneConfig` that the command line says"
-    changes = {}
-    for item in args.set:
-        key, eq, value = item.partition('=')
-        if not eq: raise OtcxrError(f'--set {item}: expected KEY=VALUE, for example --set epochs=10')
-        if key in ('fraction', 'seed'): raise OtcxrError(f"--set {item}: use --{key}s")
-        try: changes[key] = yaml.safe_load(value)
-        except yaml.YAMLError as e: raise OtcxrError(f'--set {item}: the value cannot be read ({e})') from None
+    changes = _settings(args.set)
+    for key in ('fraction', 'seed'):
+        if key in changes: raise OtcxrError(f'--set {key}={changes[key]}: use --{key}s')
     return FinetuneConfig.from_yaml(args.config, **changes) if args.config else FinetuneConfig.from_dict(_merge({}, changes))
 
 def _command(args):

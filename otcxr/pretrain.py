@@ -301,14 +301,19 @@ _EPILOG = """examples:
   otcxr pretrain my.yaml --set model.eps=0.1 --set optimizer=lars
 The same command again continues a run that was interrupted, exactly, and does nothing when it is finished."""
 
+def _settings(items): # KEY=VALUE of --set -> {KEY: value}
+    "Fields of a configuration from a command line; raises for what is no KEY=VALUE and for a value that is no YAML"
+    found = {}
+    for item in items:
+        key, eq, value = item.partition('=')
+        if not eq: raise OtcxrError(f'--set {item}: expected KEY=VALUE, for example --set lr=0.0003')
+        try: found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as e: raise OtcxrError(f'--set {item}: the value cannot be read ({e})') from None
+    return found
+
 def _config_of(args):
     "The `PretrainConfig` that the command line says"
-    changes = {k: v for k in ('data', 'data_size', 'size', 'epochs', 'batch_size', 'seed', 'out') if (v := getattr(args, k)) is not None}
-    for item in args.set:
-        key, eq, value = item.partition('=')
-        if not eq: raise OtcxrError(f'--set {item}: expected KEY=VALUE, for example --set model.eps=0.1')
-        try: changes[key] = yaml.safe_load(value)
-        except yaml.YAMLError as e: raise OtcxrError(f'--set {item}: the value cannot be read ({e})') from None
+    changes = {k: v for k in ('data', 'data_size', 'size', 'epochs', 'batch_size', 'seed', 'out') if (v := getattr(args, k)) is not None} | _settings(args.set)
     return PretrainConfig.from_yaml(args.config, **changes) if args.config else PretrainConfig.from_dict(_merge({}, changes))
 
 def _command(args):

@@ -233,7 +233,7 @@ class NonFinite(Callback):
     def _save(self, part):
         file, idx, table = self.folder/f'nonfinite-step{self.learn.step}.pt', self.yb[0].cpu(), getattr(self.dls.train.dataset, 'table', None)
         with atomic_path(file) as tmp:
-            torch.save(dict(step=self.learn.step, epoch=self.epoch, part=part, indices=idx, ids=None if table is None else [str(i) for i in table.image_id.iloc[idx.tolist()]],
+            torch.save(dict(step=self.learn.step, epoch=self.epoch, split=part, indices=idx, ids=None if table is None else [str(i) for i in table.image_id.iloc[idx.tolist()]],
                 views=[dict(images=v.images.cpu(), theta=v.theta.cpu()) for v in self.learn.views], parts={k: v.detach().cpu() for k, v in self.parts.items()},
                 rng=self.rng_before, model={k: v.cpu() for k, v in self.model.state_dict().items()}), tmp)
         return file

@@ -124,12 +124,12 @@ def measure_plans(plans:Plans, # of `transport_plans`
 # %% ../nbs/44_correspondence.ipynb #47ecfbbb
 def correspondence_table(runs, # folders of finished pre-training runs, or NAME=PATH
                          data=None, # Radiographs, or what `load_radiographs` takes; the data of the first run where None
-                         part='test', # of the data
-                         images=512, # so many of the part, drawn; all where there are fewer
+                         split='test', # of the data
+                         images=512, # so many of the split, drawn; all where there are fewer
                          n=2000, # resamples of the patients
-                         allow_leak=False, # True: go on where a run has seen patients of that part
+                         allow_leak=False, # True: go on where a run has seen patients of that split
                          device=None # the fastest there is where None
-    ): # a row a network and plan: network, share_of_mass, part, and the columns of `summarise`
+    ): # a row a network and plan: network, share_of_mass, split, and the columns of `summarise`
     "Correspondence of the plans of runs, and of their networks at random initialisation, on the same images and the same views for those of equal view configuration"
     from otcxr.classify import _named, _seen_before
     from otcxr.datasets import load_radiographs
@@ -146,8 +146,8 @@ def correspondence_table(runs, # folders of finished pre-training runs, or NAME=
     if not loaded: raise OtcxrError('no runs: give the folder of a finished pre-training run')
     first = next(iter(loaded.values()))[2]
     data = load_radiographs(first.data, size=first.data_size) if data is None else load_radiographs(data)
-    for name, (run, _, _) in loaded.items(): _seen_before(name, run/'weights.safetensors', data, part, allow_leak)
-    test = data.part(part)
+    for name, (run, _, _) in loaded.items(): _seen_before(name, run/'weights.safetensors', data, split, allow_leak)
+    test = data.split(split)
     rows = np.sort(np.random.default_rng(0).permutation(len(test))[:images])
     patient, tables, done = test.table.patient_id.iloc[rows].to_numpy(), [], set()
     for name, (_, model, cfg) in loaded.items():
@@ -162,14 +162,14 @@ def correspondence_table(runs, # folders of finished pre-training runs, or NAME=
             t.insert(0, 'network', net)
             tables.append(t)
     table = pd.concat(tables, ignore_index=True)
-    table.insert(2, 'part', part)
+    table.insert(2, 'split', split)
     return table
 
 # %% ../nbs/44_correspondence.ipynb #a46a2641
 def _command(args):
     "What `otcxr correspondence` does"
     start = time.time()
-    table = correspondence_table(args.runs, args.data, args.part, args.images, args.resamples, args.allow_leak)
+    table = correspondence_table(args.runs, args.data, args.split, args.images, args.resamples, args.allow_leak)
     for net, t in table.groupby('network', sort=False):
         print(f'{net}: {t.images.iloc[0]} images of {t.patients.iloc[0]} patients, {t.no_overlap.iloc[0]} more whose views do not overlap; displaced patches in {t.images.iloc[-1]} images')
         print(t[['share_of_mass', 'value', 'low', 'high', 'chance', 'best', 'same_position', 'score', 'score_low', 'score_high']].to_string(index=False, float_format=lambda v: f'{v:.3f}'), end='\n\n')
@@ -182,9 +182,9 @@ def add_correspondence(sub): # what `ArgumentParser.add_subparsers` returns
     p = sub.add_parser('correspondence', help='does the plan find the same anatomy in two views? measured without labels', description='Share of the transported mass that lands on the true match within one cell, against chance, the best possible plan, and the same position; with intervals over patients, and beside random initialisation.')
     p.add_argument('runs', nargs='+', metavar='RUN', help='folder of a finished pre-training run; NAME=PATH gives it a name; several are compared')
     p.add_argument('--data', metavar='SRC', help="'phantom', a cache folder, an NIH ChestX-ray14 folder, or a CSV file beside its images; default: the data of the first run")
-    p.add_argument('--part', choices=('valid', 'test'), default='test', help='what is measured; use valid while something is still being chosen')
-    p.add_argument('--images', type=int, default=512, metavar='N', help='so many images of the part, drawn (default: 512)')
+    p.add_argument('--split', choices=('valid', 'test'), default='test', help='what is measured; use valid while something is still being chosen')
+    p.add_argument('--images', type=int, default=512, metavar='N', help='so many images of the split, drawn (default: 512)')
     p.add_argument('--resamples', type=int, default=2000, metavar='N', help='resamples of the patients for the intervals (default: 2000)')
-    p.add_argument('--allow-leak', action='store_true', help='go on where a run was trained on patients of the part that is measured; by default that is refused')
+    p.add_argument('--allow-leak', action='store_true', help='go on where a run was trained on patients of the split that is measured; by default that is refused')
     p.add_argument('--out', metavar='DIR', default='runs/correspondence', help='folder of the table and its provenance (default: runs/correspondence)')
     p.set_defaults(func=_command)

@@ -67,7 +67,7 @@ class Radiographs:
         n = self.table.split.value_counts()
         return {s: int(n[s]) for s in [*SPLITS, *sorted(set(n.index) - set(SPLITS))] if s in n}
 
-    def part(self,
+    def split(self,
         which  # a split's name, a list of image ids (their order is kept), or a boolean per row
     ) -> 'Radiographs':  # the rows chosen; a view without a copy where they lie together, as a cache's splits do
         "Some of the images. Raises `OtcxrError` for an unknown split or id, and for a part that is empty"

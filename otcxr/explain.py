@@ -193,7 +193,7 @@ def box_targets(
 def mask_targets(
     data, # Radiographs with `masks`
     findings=None, # names; None: all findings of the data that have masks
-) -> Targets: # `boxes` counts the parts of a mask
+) -> Targets: # `boxes` counts the splits of a mask
     "Targets from masks. Raises `OtcxrError` for data without masks and for a finding without one"
     there = [f for f in data.findings if f in (data.masks or {})]
     if not there: raise OtcxrError(f'{data.name} comes without masks of findings')
@@ -237,12 +237,12 @@ THRESHOLDS = tuple(round(.05*k, 2) for k in range(1, 20)) # .05, .1 ... .95
 
 def choose_threshold(
     maps, # (m, H, W), one a target
-    targets:Targets, # of the train and validation parts
+    targets:Targets, # of the train and validation splits
     grid=THRESHOLDS, # to choose from
 ) -> tuple: # (the best one, table: threshold, iou, chosen)
-    "The threshold with the best mean IoU, averaged over findings. Raises `OtcxrError` when a target belongs to the test part"
+    "The threshold with the best mean IoU, averaged over findings. Raises `OtcxrError` when a target belongs to the test split"
     test = targets.table[targets.table.split == 'test']
-    if len(test): raise OtcxrError(f'{len(test)} targets belong to the test part (the first is {test.image_id.iloc[0]}): a threshold is chosen on other images')
+    if len(test): raise OtcxrError(f'{len(test)} targets belong to the test split (the first is {test.image_id.iloc[0]}): a threshold is chosen on other images')
     value = pd.DataFrame(iou(maps, targets, list(grid))).groupby(targets.table.finding.to_numpy()).mean().mean().to_numpy()
     best = int(value.argmax())
     return float(grid[best]), pd.DataFrame(dict(threshold=grid, iou=value, chosen=np.arange(len(grid)) == best))
@@ -272,23 +272,23 @@ def chestxdet_targets(
 def elsewhere(
     data, # Radiographs
     findings, # names, those of the targets that will be scored
-    part:str='test', # what will be scored
+    split:str='test', # what will be scored
 ) -> tuple: # (Radiographs, Targets in them)
-    "Images and targets on which a threshold may be chosen: boxes, else masks of the validation (else the train) part; else, for NIH images, ChestX-Det's boxes of both parts. Raises `OtcxrError` where there is none"
-    there = [s for s in ('valid', 'train') if s != part and s in data.counts()]
+    "Images and targets on which a threshold may be chosen: boxes, else masks of the validation (else the train) split; else, for NIH images, ChestX-Det's boxes of both splits. Raises `OtcxrError` where there is none"
+    there = [s for s in ('valid', 'train') if s != split and s in data.counts()]
     for s in there:
-        rest = data.part(s)
+        rest = data.split(s)
         if 'boxes' in rest.table and {b[0] for x in rest.table.boxes if isinstance(x, (list, tuple)) for b in x} & set(findings): return rest, box_targets(rest, findings)
         masked = [f for f in findings if f in (rest.masks or {}) and rest.masks[f].any()]
         if masked: return rest, mask_targets(rest, masked)
     if there and data.table.image_id.str.fullmatch(r'\d{8}_\d{3}\.png').all() and real_data('chestxdet_masks') is not None:
-        rest = data.part(data.table.split.isin(there).to_numpy())
+        rest = data.split(data.table.split.isin(there).to_numpy())
         return rest, chestxdet_targets(rest, [f for f in findings if f in CHESTXDET])
-    raise OtcxrError(f'{data.name} has no boxes or masks outside of its {part} part to choose a threshold on: give one that was fixed elsewhere (--threshold)')
+    raise OtcxrError(f'{data.name} has no boxes or masks outside of its {split} split to choose a threshold on: give one that was fixed elsewhere (--threshold)')
 
 # %% ../nbs/43_explain.ipynb #3aef7954
 def usual_place(
-    elsewhere:Targets, # of the train and validation parts
+    elsewhere:Targets, # of the train and validation splits
     targets:Targets, # the maps are for
 ) -> np.ndarray: # (m, H, W)
     "A map for each target that knows its finding and not its image: where the finding lies elsewhere"
@@ -460,7 +460,7 @@ def explain_images(
     data, # Radiographs, or what `load_radiographs` takes
     out=None, # folder of the results; nothing is written where None
     size=None, # side in pixels at which the networks see the images; None: each its own
-    part:str='test', # what is scored
+    split:str='test', # what is scored
     threshold=None, # one for all, fixed elsewhere; None: chosen for each method as `elsewhere` says
     relu:bool=False, # see `grad_cam`
     panels:int=6, # images drawn, one a finding first
@@ -469,7 +469,7 @@ def explain_images(
     "Heat maps of classifiers, scored where the data say where findings are"
     from otcxr.datasets import load_radiographs
     start, networks, data = time.time(), _explainers(classifiers, relu), load_radiographs(data)
-    shown, known = data.part(part), [set(fitted_findings(m)) for k, (m, f, _) in networks.items() if f and not k.startswith('untrained')]
+    shown, known = data.split(split), [set(fitted_findings(m)) for k, (m, f, _) in networks.items() if f and not k.startswith('untrained')]
     findings = [f for f in data.findings if all(f in k for k in known)]
     if not findings: raise OtcxrError(f"{data.name} ({', '.join(data.findings)}) and the classifiers have no finding in common")
     look = lambda t, d: {k: how(m, d.images[t.table.row], t.table.finding.tolist(), size) for k, (m, _, how) in networks.items()}
@@ -482,7 +482,7 @@ def explain_images(
     else:
         maps = look(targets, shown)
         if threshold is None:
-            d, rest = elsewhere(data, targets.table.finding.unique().tolist(), part)
+            d, rest = elsewhere(data, targets.table.finding.unique().tolist(), split)
             grids = {k: choose_threshold(m, rest) for k, m in (look(rest, d) | {'usual place': usual_place(rest, rest)}).items()}
             maps['usual place'] = usual_place(rest, targets)
             chosen = {k: t for k, (t, _) in grids.items()}
@@ -498,7 +498,7 @@ def explain_images(
     if scores: tables |= {'scores.csv': table, 'paired.csv': paired, 'targets.csv': pd.concat([s.assign(method=k) for k, s in scores.items()])}
     if out is not None:
         with atomic_path(Path(out)/'panels.png') as tmp: fig.savefig(tmp, format='png', bbox_inches='tight')
-        about = dict(classifiers=[str(c) for c in classifiers], data=data.name, size=size, part=part, threshold=threshold, relu=relu)
+        about = dict(classifiers=[str(c) for c in classifiers], data=data.name, size=size, split=split, threshold=threshold, relu=relu)
         _write(out, tables, provenance(about, 0, data, start, thresholds=chosen, left_out=targets.left_out if targets else None, files=sorted([*tables, 'panels.png'])))
     return table, paired, scores, fig
 
@@ -514,11 +514,11 @@ def _likeliest(networks, data, rows, findings, size):
 def _command(args):
     "What `otcxr explain` does"
     import matplotlib.pyplot as plt
-    table, paired, scores, fig = explain_images(args.classifiers, args.data, args.out, args.size, args.part, args.threshold, args.relu, args.panels)
+    table, paired, scores, fig = explain_images(args.classifiers, args.data, args.out, args.size, args.split, args.threshold, args.relu, args.panels)
     plt.close(fig)
     if not len(table): print(f'These data come without boxes and masks, so nothing was scored. Panels: {args.out}'); return
     t = table[table.finding == 'all'].assign(metric=lambda t: t.metric.map({'hit': 'hit rate', 'iou': 'mean IoU'}))
-    print(f'{t.images.iloc[0]} images-and-findings with {t.boxes.iloc[0]} boxes, {t.patients.iloc[0]} patients, part {args.part}:')
+    print(f'{t.images.iloc[0]} images-and-findings with {t.boxes.iloc[0]} boxes, {t.patients.iloc[0]} patients, split {args.split}:')
     print(t[['method', 'metric', 'value', 'low', 'high', 'chance', 'threshold']].to_string(index=False, float_format=lambda v: f'{v:.3f}'))
     if len(paired):
         print('\nDifferences, paired over patients:')
@@ -533,8 +533,8 @@ def add_explain(
     p.add_argument('classifiers', nargs='+', metavar='CLASSIFIER', help='file of a classifier, or folder of an OTCXR pre-training run (its marginals); NAME=PATH gives it a name')
     p.add_argument('--data', metavar='SRC', required=True, help="'phantom', a cache folder, the folder of a known collection, or a CSV file beside its images")
     p.add_argument('--size', type=int, metavar='PX', help='side at which the networks see the images; default: each its own')
-    p.add_argument('--part', choices=('valid', 'test'), default='test', help='what is scored (default: test)')
-    p.add_argument('--threshold', type=float, metavar='T', help='of all maps brought to [0, 1], fixed elsewhere; default: chosen for each method on boxes or masks outside of the test part')
+    p.add_argument('--split', choices=('valid', 'test'), default='test', help='what is scored (default: test)')
+    p.add_argument('--threshold', type=float, metavar='T', help='of all maps brought to [0, 1], fixed elsewhere; default: chosen for each method on boxes or masks outside of the test split')
     p.add_argument('--relu', action='store_true', help='cut Grad-CAM at zero, as its definition does; maps of findings that nothing speaks for are flat then')
     p.add_argument('--panels', type=int, default=6, metavar='N', help='images to draw (default: 6)')
     p.add_argument('--out', metavar='DIR', default='runs/explain', help='folder of scores, panels and provenance (default: runs/explain)')

@@ -51,7 +51,7 @@ class FinetuneConfig(Config):
     seed: int = 0 # draws them, and the head, the order of the images and the views
     epochs: int = 30 # at most
     patience: int = 8 # epochs without a better macro AUROC on validation after which training stops
-    min_steps: int = 50 # of an epoch; a small training part is gone through several times
+    min_steps: int = 50 # of an epoch; a small training split is gone through several times
     batch_size: int = 64
     lr: float = 1e-3 # of the head, at the top of the cycle (AdamW)
     encoder_lr: float = .3 # of the encoder, as a share of `lr`
@@ -192,7 +192,7 @@ def _adamw(groups, lr, wd):
     return OptimWrapper([dict(params=g, weight_decay=w) for g, w in zip(groups, (wd, 0., wd, 0.))], torch.optim.AdamW, lr=lr, fused=True)
 
 def finetune_learner(model, # Classifier; it is trained in place
-                     data, # Radiographs with parts train and valid
+                     data, # Radiographs with splits train and valid
                      cfg, # FinetuneConfig
                      rows, # those of the training images
                      untrained=(), # findings that are left out of the loss
@@ -204,7 +204,7 @@ def finetune_learner(model, # Classifier; it is trained in place
     device = torch.device(device or default_device())
     def known(table): return _labels(table, model.findings).astype(np.float32)*np.where([f in untrained for f in model.findings], np.nan, 1).astype(np.float32)
     loader, bf16 = LabelLoader(data, rows, known(data.table.iloc[rows]), cfg.batch_size, cfg.min_steps, cfg.seed, device), pick_precision(cfg.precision, device) == 'bf16'
-    valid = data.part('valid')
+    valid = data.split('valid')
     best = BestEpoch(valid, known(valid.table), model.findings, cfg.patience, file, line)
     cbs = [TrainEvalCallback(), OneView(augment_preset(cfg.augment, model.size, **cfg.views), cfg.seed), best]
     if cfg.freeze or cfg.frozen_epochs: cbs.append(Frozen(cfg.epochs if cfg.freeze else cfg.frozen_epochs))
@@ -225,7 +225,7 @@ class FinetuneResult:
     skipped: dict # finding -> why it was not trained
     labels: dict # the training images: fraction (of the patients), seed (that drew it), patients, images, ids_hash
     history: pd.DataFrame # a row an epoch: epoch, step, train_loss, valid_loss, valid_auroc (macro), best (1 where it was the best so far), images_per_s
-    predictions: dict # part -> DataFrame as `Probe.predictions`, for `evaluate` and `compare`
+    predictions: dict # split -> DataFrame as `Probe.predictions`, for `evaluate` and `compare`
     out: Optional[Path] = None # its folder
     network: Optional[Classifier] = None # held in memory only where there is no folder
 
@@ -246,8 +246,8 @@ def _read_run(out):
     "A finished run"
     about = json.loads((out/'provenance.json').read_text())
     df = load_predictions(out/'predictions.parquet')
-    parts = {p: df[df.split == p].reset_index(drop=True) for p in df.split.unique()}
-    return FinetuneResult(about['findings'], about['skipped'], about['labels'], pd.read_csv(out/'history.csv'), parts, out)
+    splits = {p: df[df.split == p].reset_index(drop=True) for p in df.split.unique()}
+    return FinetuneResult(about['findings'], about['skipped'], about['labels'], pd.read_csv(out/'history.csv'), splits, out)
 
 def _save_run(r, model, cfg, key, start, method, pretrained): # FinetuneResult, Classifier, FinetuneConfig, fingerprint of the run, time, name, {'weights': hash ...}
     (r.out/'provenance.json').unlink(missing_ok=True)
@@ -257,33 +257,33 @@ def _save_run(r, model, cfg, key, start, method, pretrained): # FinetuneResult, 
     with atomic_path(r.out/'provenance.json') as tmp: tmp.write_text(json.dumps(prov, indent=1) + '\n')
 
 # %% ../nbs/41a_finetune.ipynb #12b58ab0
-def run_key(encoder, data, cfg, findings, part, allow_shared_patients=False): # as `finetune` takes them -> 16 hexadecimal digits
+def run_key(encoder, data, cfg, findings, split, allow_shared_patients=False): # as `finetune` takes them -> 16 hexadecimal digits
     "A fingerprint of all that a run depends on"
-    return fingerprint([dict(encoder.state_dict()), data.fingerprint, cfg, list(findings or data.findings), part, allow_shared_patients])
+    return fingerprint([dict(encoder.state_dict()), data.fingerprint, cfg, list(findings or data.findings), split, allow_shared_patients])
 
 def finetune(encoder, # an `otcxr.encoder.Encoder`; it is copied, not changed
-             data, # Radiographs with parts train, valid and `part`
+             data, # Radiographs with splits train, valid and `split`
              cfg=None, # FinetuneConfig; its defaults where None
              findings=None, # those to train for; all of the data's where None
-             part='test', # part to predict beside valid; 'valid' leaves test untouched while something is still being chosen
+             split='test', # split to predict beside valid; 'valid' leaves test untouched while something is still being chosen
              out=None, # folder of the run; nothing is written where None
              name='finetuned', # of the method, in the files
              pretraining_seed=None, # of the weights, for the files
              device=None, # where to train; the fastest there is where None
              progress='lines', # 'lines': one an epoch; 'none'
-             allow_shared_patients=False # True: do not refuse patients that stand in two parts
+             allow_shared_patients=False # True: do not refuse patients that stand in two splits
     ): # FinetuneResult
     "Train encoder and head on the labelled share, keep the epoch that is best on validation, predict. Raises `OtcxrError` for bad input"
     start, cfg = time.time(), cfg or FinetuneConfig()
-    key = run_key(encoder, data, cfg, findings, part, allow_shared_patients)
+    key = run_key(encoder, data, cfg, findings, split, allow_shared_patients)
     out = out and Path(out)
     if out and (out/'provenance.json').exists():
         there = json.loads((out/'provenance.json').read_text()).get('run')
         if there == key: return _read_run(out)
         raise OtcxrError(f'{out} holds another run ({there}, this one is {key}): the weights, the images or the configuration differ. Choose another folder, or remove it')
-    parts, findings, skipped, labels = _begin(np.arange(len(data))[:, None], data, findings, cfg.fraction, cfg.seed, allow_shared_patients)
-    data.part(part), data.part('valid')
-    rows = parts['train'][0][:, 0]
+    splits, findings, skipped, labels = _begin(np.arange(len(data))[:, None], data, findings, cfg.fraction, cfg.seed, allow_shared_patients)
+    data.split(split), data.split('valid')
+    rows = splits['train'][0][:, 0]
     seed_everything(cfg.seed)
     model = Classifier(deepcopy(encoder), findings, cfg.size)
     if out:
@@ -291,12 +291,12 @@ def finetune(encoder, # an `otcxr.encoder.Encoder`; it is copied, not changed
         (out/'history.csv').unlink(missing_ok=True)
     def line(r): print(f"{name}, {_percent(cfg.fraction)}, seed {cfg.seed}: epoch {r['epoch']}/{cfg.epochs}, loss {r['train_loss']:.3f}, validation {r['valid_loss']:.3f}, macro AUROC {r['valid_auroc']:.3f}{' *' if r['best'] else ''}; {r['images_per_s']:.0f} images/s", flush=True)
     learn = finetune_learner(model, data, cfg, rows, skipped, device, out and out/'history.csv', line if progress == 'lines' else None)
-    if np.isnan(macro_auroc(learn.best_epoch.y, np.zeros_like(learn.best_epoch.y), findings)): raise OtcxrError('the validation part has no finding with both classes that can be trained: there is no way to choose the epoch. Give a larger validation part')
+    if np.isnan(macro_auroc(learn.best_epoch.y, np.zeros_like(learn.best_epoch.y), findings)): raise OtcxrError('the validation split has no finding with both classes that can be trained: there is no way to choose the epoch. Give a larger validation split')
     learn.fit_one_cycle(cfg.epochs, finetune_lrs(cfg))
     model.load_state_dict(learn.best_epoch.state)
     with torch.no_grad():
         for f in skipped: model.head.weight[findings.index(f)] = model.head.bias[findings.index(f)] = torch.nan # not trained, so not predicted
-    predictions = {p: predictions_table(predict(model, data.part(p)), data.part(p).table, findings) for p in dict.fromkeys(('valid', part))}
+    predictions = {p: predictions_table(predict(model, data.split(p)), data.split(p).table, findings) for p in dict.fromkeys(('valid', split))}
     history = pd.DataFrame(learn.best_epoch.rows)
     r = FinetuneResult(findings, skipped, labels, history, predictions, out, None if out else model.cpu().eval())
     if out: _save_run(r, model, cfg, key, start, name, dict(weights=fingerprint(dict(encoder.state_dict())), pretraining_seed=pretraining_seed))
@@ -317,7 +317,7 @@ def finetune_grid(encoders, # {name: Encoder}
         for q in fractions:
             for s in seeds:
                 c = FinetuneConfig.from_dict(cfg.to_dict() | dict(fraction=q, seed=s))
-                key = run_key(encoder, data, c, kwargs.get('findings'), kwargs.get('part', 'test'), kwargs.get('allow_shared_patients', False))
+                key = run_key(encoder, data, c, kwargs.get('findings'), kwargs.get('split', 'test'), kwargs.get('allow_shared_patients', False))
                 folder = Path(out)/_file(name, _percent(q).replace(' %', 'pct'), f'seed{s}', key[:8])
                 try: runs[name, q, s] = finetune(encoder, data, c, out=folder, name=name, **kwargs)
                 except OtcxrError as e: raise OtcxrError(f'{name}, {_percent(q)}, seed {s}: {e}') from e
@@ -329,8 +329,8 @@ def finetune_weights(weights, # run folders, safetensors files, 'random', or NAM
                      seeds=(0,), # see `finetune_grid`
                      cfg=None, # FinetuneConfig
                      out='runs/finetune', # folder of the runs and tables
-                     part='test', # part the tables are about; 'valid' leaves test untouched while something is still being chosen
-                     allow_leak=False, # True: go on where an encoder has seen patients of that part
+                     split='test', # split the tables are about; 'valid' leaves test untouched while something is still being chosen
+                     allow_leak=False, # True: go on where an encoder has seen patients of that split
                      device=None, # where to train; the fastest there is where None
                      progress='lines' # as in `finetune`
     ): # (table: method, protocol, fraction, finding, metric, value, low, high ...; comparison: the same with baseline, difference, p ...; {(method, fraction, seed): FinetuneResult})
@@ -340,16 +340,16 @@ def finetune_weights(weights, # run folders, safetensors files, 'random', or NAM
     pre = next(iter(loaded.values()))[1]
     data = load_radiographs(pre.data, size=pre.data_size) if data is None else load_radiographs(data)
     for name, (_, _, path) in loaded.items(): # before any work
-        if path: _seen_before(name, path, data, part, allow_leak)
+        if path: _seen_before(name, path, data, split, allow_leak)
     runs = {}
     for name, (encoder, c, _) in loaded.items():
-        runs |= finetune_grid({name: encoder}, data, cfg, fractions, seeds, out, part=part, pretraining_seed=c.seed, device=device, progress=progress)
+        runs |= finetune_grid({name: encoder}, data, cfg, fractions, seeds, out, split=split, pretraining_seed=c.seed, device=device, progress=progress)
     grid = {}
     for (name, q, s), r in runs.items(): grid.setdefault((name, 'finetune', q), []).append(r)
     first, *others = loaded
-    table, comparison = score_grid(grid, part, [(m, first) for m in others])
+    table, comparison = score_grid(grid, split, [(m, first) for m in others])
     tables = {'finetune.csv': table, 'labels.csv': label_fractions_of(data, fractions, seeds)} | ({'comparison.csv': comparison} if len(comparison) else {})
-    params = dict(weights=[str(w) for w in weights], data=data.name, part=part, fractions=fractions, seeds=seeds, allow_leak=allow_leak, finetune=cfg.to_dict(), pretraining={n: c.to_dict() for n, (_, c, _) in loaded.items()})
+    params = dict(weights=[str(w) for w in weights], data=data.name, split=split, fractions=fractions, seeds=seeds, allow_leak=allow_leak, finetune=cfg.to_dict(), pretraining={n: c.to_dict() for n, (_, c, _) in loaded.items()})
     _write(out, tables, provenance(params, list(seeds), data, start, files=sorted(tables), runs=[r.out.name for r in runs.values()]))
     return table, comparison, runs
 
@@ -371,9 +371,9 @@ def _command(args):
     "What `otcxr finetune` does"
     cfg = _config_of(args)
     if args.show_config: print(yaml.safe_dump(cfg.to_dict(), sort_keys=False), end=''); return
-    table, comparison, runs = finetune_weights(args.weights, args.data, _shares(args), args.seeds, cfg, args.out, args.part, args.allow_leak)
+    table, comparison, runs = finetune_weights(args.weights, args.data, _shares(args), args.seeds, cfg, args.out, args.split, args.allow_leak)
     _print_labels(pd.read_csv(f'{args.out}/labels.csv', keep_default_na=False))
-    _print_scores(table, comparison, args.part, lambda r: ', best epoch ' + '/'.join(str(runs[r.method, r.fraction, s].best_epoch) for s in args.seeds))
+    _print_scores(table, comparison, args.split, lambda r: ', best epoch ' + '/'.join(str(runs[r.method, r.fraction, s].best_epoch) for s in args.seeds))
     print(f'\nPer finding, with runs, predictions and provenance: {args.out}')
 
 def add_finetune(sub): # what `ArgumentParser.add_subparsers` returns
@@ -386,8 +386,8 @@ def add_finetune(sub): # what `ArgumentParser.add_subparsers` returns
     p.add_argument('--seeds', nargs='+', type=int, default=[0], metavar='N', help='each draws other patients for a share, another head and other views; the tables show means over them (default: 0)')
     p.add_argument('--config', metavar='FILE', help='YAML file of the configuration; what it leaves out takes the default')
     p.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', help='a field of the configuration, such as epochs=10, lr=3e-4, ema=0.99 or freeze=true; may be repeated')
-    p.add_argument('--part', choices=('valid', 'test'), default='test', help='what is measured; use valid while something is still being chosen')
-    p.add_argument('--allow-leak', action='store_true', help='go on where an encoder was pre-trained on patients of the part that is measured; by default that is refused')
+    p.add_argument('--split', choices=('valid', 'test'), default='test', help='what is measured; use valid while something is still being chosen')
+    p.add_argument('--allow-leak', action='store_true', help='go on where an encoder was pre-trained on patients of the split that is measured; by default that is refused')
     p.add_argument('--out', metavar='DIR', default='runs/finetune', help='folder of the runs, tables and provenance (default: runs/finetune)')
     p.add_argument('--show-config', action='store_true', help='print the configuration as YAML and stop')
     p.set_defaults(func=_command)

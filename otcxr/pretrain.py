@@ -146,7 +146,7 @@ def create_learner(
     "A fastai `Learner` for `cfg`. Raises `OtcxrError` for an unknown split and for fewer images than a batch"
     device = torch.device(device or default_device())
     data = datasets.load_radiographs(cfg.data, size=cfg.data_size) if data is None else data
-    if cfg.split != 'all': data = data.part(cfg.split)
+    if cfg.split != 'all': data = data.split(cfg.split)
     seed_everything(cfg.seed)
     loader, bf16 = BatchLoader(data, cfg.batch_size, cfg.seed, device), pick_precision(cfg.precision, device) == 'bf16'
     model = create_model(cfg.model, cfg.size).to(device, memory_format=torch.channels_last if bf16 else torch.preserve_format)
@@ -255,7 +255,7 @@ def pretrain(
     start, out = time.time(), Path(out or cfg.out)
     _prepare(cfg, out, resume)
     data = datasets.load_radiographs(cfg.data, size=cfg.data_size) if data is None else data
-    part = data if cfg.split == 'all' else data.part(cfg.split)
+    part = data if cfg.split == 'all' else data.split(cfg.split)
     fingerprint, weights = part.fingerprint, out/'weights.safetensors'
     if (out/'provenance.json').exists() and weights.exists():
         seen = json.loads((out/'provenance.json').read_text())['data']

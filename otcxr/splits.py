@@ -26,7 +26,7 @@ def ids_hash(
     return hashlib.sha256(''.join(f'{i}\n' for i in sorted(map(str, ids))).encode()).hexdigest()[:16]
 
 def label_fraction(
-    table,  # a table or `Radiographs`; of those with splits give the part, for example `data.part('train')`
+    table,  # a table or `Radiographs`; of those with splits give the part, for example `data.split('train')`
     fraction: float,  # share of the patients, 0 < fraction <= 1
     seed: int = 0
 ) -> list:  # image ids, in the table's order

@@ -12,7 +12,7 @@ cfg = parser["DEFAULT"]
 setup(
     version=cfg["version"],
     packages=find_packages(include=["otcxr", "otcxr.*"]),
-    package_data={"otcxr": ["*.mplstyle", "data/*"]},
+    package_data={"otcxr": ["*.mplstyle", "py.typed", "data/*"]},
     install_requires=cfg["requirements"].split(),
     extras_require={"dicom": cfg["dicom_requirements"].split(), "dev": (cfg["dev_requirements"] + " " + cfg["dicom_requirements"]).split()},
     python_requires=">=" + cfg["min_python"],

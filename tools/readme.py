@@ -1,4 +1,4 @@
-"Make README.md from nbs/index.ipynb, as nbdev-readme does, but without Quarto.  usage: readme.py [--check]"
+"Make README.md from nbs/index.ipynb and CONTRIBUTING.md from nbs/contributing.ipynb, as nbdev-readme does, but without Quarto.  usage: readme.py [--check]"
 import argparse
 import base64
 import re
@@ -37,9 +37,10 @@ def output(out, images):
     if 'text/markdown' in data: return markdown(data['text/markdown'])
     return f"```\n{data['text/plain'].rstrip()}\n```" if 'text/plain' in data else ''
 
-def convert(nb):
-    "(README text, its pictures) of the notebook `nb`"
-    parts, images = ['<!-- Made from nbs/index.ipynb by tools/readme.py: edit the notebook, not this file. -->'], []
+def convert(name):
+    "(Markdown, its pictures) of the notebook `name`"
+    nb = nbformat.read(ROOT/'nbs'/f'{name}.ipynb', 4)
+    parts, images = [f'<!-- Made from nbs/{name}.ipynb by tools/readme.py: edit the notebook, not this file. -->'], []
     for cell in nb.cells:
         if cell.cell_type == 'markdown': parts.append(markdown(cell.source))
         if cell.cell_type != 'code': continue
@@ -52,10 +53,10 @@ def convert(nb):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--check', action='store_true', help='write nothing, exit 1 when README.md is out of date')
+    parser.add_argument('--check', action='store_true', help='write nothing, exit 1 when a file is out of date')
     check = parser.parse_args().check
-    text, images = convert(nbformat.read(ROOT/'nbs'/'index.ipynb', 4))
-    files = {ROOT/'README.md': text.encode(), **{ROOT/IMAGES/f'figure-{i}.png': b for i, b in enumerate(images, 1)}}
+    text, images = convert('index')
+    files = {ROOT/'README.md': text.encode(), ROOT/'CONTRIBUTING.md': convert('contributing')[0].encode(), **{ROOT/IMAGES/f'figure-{i}.png': b for i, b in enumerate(images, 1)}}
     stale = [p for p, b in files.items() if not p.exists() or p.read_bytes() != b] + [p for p in (ROOT/IMAGES).glob('*') if p not in files]
     for p in stale:
         print('out of date:' if check else 'written:', p.relative_to(ROOT))

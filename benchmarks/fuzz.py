@@ -24,7 +24,8 @@ from PIL import Image
 
 from otcxr.core import real_data
 from otcxr.dicom import ENCODINGS, read_dicom, write_dicom
-from otcxr.radiograph import RadiographError, read_radiograph
+from otcxr.pixels import RadiographError
+from otcxr.radiograph import read_radiograph
 
 SECONDS, MEGABYTES = 5, 2048
 OUTCOMES = ['died', 'image', 'RadiographError', 'other exception']

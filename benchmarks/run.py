@@ -10,7 +10,7 @@ import time
 import pandas as pd
 import torch
 
-from otcxr.core import provenance, save_table
+from otcxr.provenance import provenance, save_table
 
 GROUPS = ('agreement', 'transport', 'views', 'step', 'metrics')
 

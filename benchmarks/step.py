@@ -5,7 +5,7 @@ import time
 import torch
 
 from otcxr.augment import augment_preset, two_views
-from otcxr.model import create_model, model_preset
+from otcxr.methods import create_model, model_preset
 from otcxr.phantom import make_phantom
 
 

@@ -28,7 +28,7 @@ def _conv_like(conv, in_channels):
 
 def _timm_backbone(name, in_channels, keep_stride):
     try:
-        import timm # heavy, and needed by those alone who ask for it
+        import timm  # heavy, and needed by those alone who ask for it
     except ImportError as e: raise OtcxrError(f"'timm/{name}' needs the package timm: pip install timm") from e
     stride = {} if keep_stride else dict(output_stride=16)
     try: return timm.create_model(name, pretrained=False, in_chans=in_channels, num_classes=0, **stride)

@@ -12,6 +12,7 @@ __all__ = ['FINETUNE_FILES', 'FinetuneConfig', 'masked_bce', 'LabelLoader', 'One
 
 # %% ../nbs/54_finetune.ipynb #0b0aedbb
 from .callback import BatchLoader, Checkpoint, KeepBest, ResumableLearner, Schedule, epoch_order, pick_progress, show_progress, view_seed
+
 # isort: split
 
 # %% ../nbs/54_finetune.ipynb #e77df18a

@@ -36,7 +36,7 @@ class VICReg(TwoViews):
     ):
         super().__init__(cfg, size)
         try:
-            from lightly.loss import VICRegLoss # optional: only who trains this method needs it
+            from lightly.loss import VICRegLoss  # optional: only who trains this method needs it
         except ImportError as e: raise OtcxrError("method 'vicreg' needs the package lightly: pip install lightly") from e
         # lightly averages the variance term over the views, we add
         self.criterion = VICRegLoss(lambda_param=cfg.alpha, mu_param=2*cfg.beta, nu_param=cfg.eta)

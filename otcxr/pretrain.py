@@ -25,6 +25,7 @@ from otcxr.callback import (
     read_history,
     show_progress,
 )
+
 # isort: split
 
 # %% ../nbs/42_pretrain.ipynb #52f068f7

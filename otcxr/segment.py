@@ -12,6 +12,7 @@ __all__ = ['SEGMENT_FILES', 'SegmentConfig', 'MaskLoader', 'MaskViews', 'mask_lo
 
 # %% ../nbs/56_segment.ipynb #053516b6
 from .callback import BatchLoader, Checkpoint, KeepBest, ResumableLearner, Schedule, lr_at, pick_progress, show_progress
+
 # isort: split
 
 # %% ../nbs/56_segment.ipynb #b7365aba

@@ -66,7 +66,7 @@ def exact_plan(
 ) -> Tensor: # plan that minimises <T, M>, without gradient: (B, N, M)
     "Exact optimal transport by POT's `ot.emd`, sample by sample, in float64. Raises `TransportError` without POT and for NaN and infinity."
     try:
-        import ot # a heavy package, used here alone
+        import ot  # a heavy package, used here alone
     except ImportError as e: raise TransportError("the exact plan needs POT, which is not installed; remedy: pip install POT") from e
     C = M.detach().double().cpu()
     if not C.isfinite().all():

@@ -8,7 +8,7 @@ Docs: https://otcxr.github.io/otcxr/audit.html.md"""
 __all__ = ['IDS', 'PATIENTS', 'BLANK', 'perceptual_hash', 'near_pairs', 'pixel_hash', 'same_pixels', 'same_look', 'read_list',
            'Listed', 'listed', 'comparable_names', 'label_agreement', 'Audit', 'audit', 'refuse_leak']
 
-# %% ../nbs/22_audit.ipynb #36fefc2b
+# %% ../nbs/22_audit.ipynb #57387938
 import hashlib
 import re
 from dataclasses import dataclass, replace
@@ -61,7 +61,7 @@ def near_pairs(
         out.append(np.stack([r[keep] + i, c[keep], np.rint(d[r[keep], c[keep]])], axis=1).astype(int))
     return np.concatenate(out)
 
-# %% ../nbs/22_audit.ipynb #17846e06
+# %% ../nbs/22_audit.ipynb #0d3f2dad
 def pixel_hash(
     images, # (N, H, W) uint8
 ) -> np.ndarray: # (N,) text
@@ -109,7 +109,7 @@ def read_list(
     names = NIH_FINDINGS if n == {15} else [f'label {i}' for i in range(n.pop() - 1)]
     return pd.DataFrame(rows, columns=['image_id', *names])
 
-# %% ../nbs/22_audit.ipynb #41464309
+# %% ../nbs/22_audit.ipynb #718ed3fd
 IDS = ('image_id', 'Image Index', 'image_index', 'ImageId', 'patientId', 'image', 'Image', 'file', 'path', 'filename')
 
 @dataclass
@@ -162,7 +162,7 @@ def comparable_names(
     patient = [f'nih:{int(i[:8])}' if re.fullmatch(r'\d{8}_\d{3}', i) else p for i, p in zip(image, own)]
     return image, np.array(patient, dtype=object)
 
-# %% ../nbs/22_audit.ipynb #7683810f
+# %% ../nbs/22_audit.ipynb #ffe04f47
 def label_agreement(
     a:pd.DataFrame, # table of one list
     names_a, # comparable names of its images: (N,)
@@ -202,7 +202,7 @@ class Audit:
     def clean(self) -> bool: # whether nothing is shared
         return not (self.images or self.patients or len(self.exact) or len(self.near))
 
-# %% ../nbs/22_audit.ipynb #7bf72eac
+# %% ../nbs/22_audit.ipynb #b153bfbd
 def _patients_line(r): # Audit -> text
     (a, b), (n, m) = r.names, r.sizes
     line = f"patients {'in several splits' if r.within else 'shared'}: {len(r.patients):,}"

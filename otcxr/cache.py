@@ -10,7 +10,7 @@ __all__ = ['HEADER', 'load_one', 'npy_header', 'array_files', 'plan_cache', 'nee
            'boxes_as_fractions', 'CacheBuild', 'n_cores', 'mask_word', 'is_cache', 'open_cache', 'map_array',
            'read_text_columns', 'cache_table', 'build_cache', 'open_same']
 
-# %% ../nbs/15_cache.ipynb #a1f5694a
+# %% ../nbs/15_cache.ipynb #e3fe93d4
 import contextlib
 import errno
 import hashlib
@@ -39,7 +39,6 @@ from .pixels import RadiographError, frame_of, resize, to_uint8
 from .provenance import fingerprint
 from .radiograph import read_radiograph
 
-# %% ../nbs/15_cache.ipynb #b869b4f1
 if os.name == 'nt':
     import msvcrt
 else:

@@ -7,7 +7,8 @@ Docs: https://otcxr.github.io/otcxr/callback.html.md"""
 # %% auto #0
 __all__ = ['epoch_order', 'BatchLoader', 'ResumableLearner', 'PretrainLearner', 'view_seed', 'MakeViews', 'lr_at', 'Schedule',
            'GradNorm', 'NonFiniteError', 'first_nonfinite', 'NonFinite', 'read_history', 'cut_history', 'loss_names',
-           'LossParts', 'plot_history', 'CollapseWatch', 'KeepBest', 'Checkpoint', 'pick_progress', 'show_progress']
+           'LossParts', 'plot_history', 'CollapseWatch', 'KeepBest', 'Checkpoint', 'continue_run', 'pick_progress',
+           'show_progress']
 
 # %% ../nbs/40_callback.ipynb #8e224182
 import warnings
@@ -125,7 +126,7 @@ class ResumableLearner(Learner):
             self._with_events(self._do_epoch, 'epoch', CancelEpochException)
         self.dls.train.start = 0
 
-# %% ../nbs/40_callback.ipynb #13178209
+# %% ../nbs/40_callback.ipynb #cfc6f4b5
 class PretrainLearner(ResumableLearner):
     "The learner of a model with a loss of its own"
     def __init__(self,
@@ -238,7 +239,7 @@ def first_nonfinite(
     if bad := [k for k, p in learn.model.named_parameters() if not finite(p)]: return bad[0], f'the weights {bad[0]} are not finite'
     return 'grad_norm', f'the norm of the gradient overflows ({learn.grad_norm})'
 
-# %% ../nbs/40_callback.ipynb #0be98e67
+# %% ../nbs/40_callback.ipynb #a74200fb
 class NonFinite(Callback):
     "Before a step that is not finite: restore the buffers, save what is needed to look into it, and raise `NonFiniteError`"
     order = 30
@@ -266,7 +267,7 @@ class NonFinite(Callback):
             f'step {self.learn.step} (epoch {self.epoch}): {where}. The step was not taken; the model holds the weights from before it. '
             f"{look}Look at the views first; then try a lower lr, clip, or precision='fp32'", self.learn.step, part, file)
 
-# %% ../nbs/40_callback.ipynb #b27fd366
+# %% ../nbs/40_callback.ipynb #1733d387
 @patch
 def save(self:NonFinite,
     part:str, # what was not finite
@@ -322,7 +323,7 @@ def loss_names(
     set_rng_state(rng)
     return ['loss', *(k for k in parts if k != 'loss')], [*monitors]
 
-# %% ../nbs/40_callback.ipynb #9bb334ca
+# %% ../nbs/40_callback.ipynb #704e75cc
 class LossParts(Callback):
     "Record loss parts, monitors, gradient norm, images per second and waiting time: in `rows`, in a CSV file and in fastai's table"
     order = 45
@@ -362,7 +363,7 @@ class LossParts(Callback):
         for kind, end in self.ends(self.learn.step).items():
             if end: self.add_row(kind)
 
-# %% ../nbs/40_callback.ipynb #494010e7
+# %% ../nbs/40_callback.ipynb #dfd40c46
 @patch
 def add_row(self:LossParts,
     kind:str, # 'step' or 'epoch'
@@ -443,7 +444,7 @@ class CollapseWatch(Callback):
     def state_dict(self): return dict(low=self.low)
     def load_state_dict(self, state): self.low = state['low']
 
-# %% ../nbs/40_callback.ipynb #639920ad
+# %% ../nbs/40_callback.ipynb #60eacbff
 class KeepBest(Callback):
     "Measure after chosen steps, keep the state that is best, stop when `patience` measurements brought nothing better"
     order = 48 # after a moving average of the weights, before fastai's table and the checkpoint
@@ -476,7 +477,7 @@ class KeepBest(Callback):
         self.losses.append(self.loss.detach())
         if self.due(): self.add_row()
 
-# %% ../nbs/40_callback.ipynb #4ed3abc9
+# %% ../nbs/40_callback.ipynb #bc617d19
 @patch
 def add_row(self:KeepBest):
     "Measure, record, and keep the state where it is the best so far"
@@ -541,7 +542,7 @@ class Checkpoint(Callback):
                              'make room on the disk and start the same run again') from e
         self.saved = time.monotonic()
 
-# %% ../nbs/40_callback.ipynb #7e4cc3dc
+# %% ../nbs/40_callback.ipynb #f5cd2adf
 @patch
 def read(self:Checkpoint) -> dict: # what `save` wrote
     "The file's content. Raises `OtcxrError` for a file that cannot be read, another configuration or other data"
@@ -575,7 +576,18 @@ def load(self:Checkpoint) -> Learner: # at the step of the file
     set_rng_state(state['rng'])
     return self.learn
 
-# %% ../nbs/40_callback.ipynb #e5943b2e
+# %% ../nbs/40_callback.ipynb #e41232f3
+def continue_run(
+    learn:ResumableLearner, # before `fit`, with all its other callbacks
+    checkpoint:Checkpoint, # of the run
+    history, # history.csv of the run
+):
+    "Write checkpoints; go on from the file where there is one, else begin, without the record of an earlier start"
+    learn.add_cb(checkpoint)
+    if checkpoint.file.exists(): checkpoint.load()
+    else: Path(history).unlink(missing_ok=True)
+
+# %% ../nbs/40_callback.ipynb #ba8bb3d4
 def pick_progress(
     progress:str, # 'bar', 'lines', 'none', or 'auto': a bar on a terminal, else lines
 ) -> str: # 'bar', 'lines' or 'none'

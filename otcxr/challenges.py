@@ -11,7 +11,7 @@ __all__ = ['RSNA_CLASSES', 'VINBIG_LOCAL', 'MEDMNIST_SPLITS', 'usual_folders', '
            'VinBig', 'siim_masks', 'read_siim', 'SIIM', 'npy_shape', 'npy_into', 'chestmnist_shapes',
            'chestmnist_labels', 'chestmnist_arrays', 'load_chestmnist', 'ChestMNIST']
 
-# %% ../nbs/17_challenges.ipynb #05015a8d
+# %% ../nbs/17_challenges.ipynb #ec826e1d
 import json
 import re
 import warnings

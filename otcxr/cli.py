@@ -377,7 +377,7 @@ def load_masks(
     options = dict(masks={name: column if eq else name}, blank_mask=blank) if from_csv else {}
     return load_radiographs(source, size=size, **options), name
 
-# %% ../nbs/70_cli.ipynb #14edabc1
+# %% ../nbs/70_cli.ipynb #f514e92f
 EXPLAINED = 'file of a classifier, or folder of an OTCXR pre-training run (its marginals); NAME=PATH gives it a name'
 THRESHOLD = 'of all maps brought to [0, 1], fixed elsewhere; default: chosen for each method on boxes or masks outside of the test split'
 

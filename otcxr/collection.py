@@ -8,7 +8,7 @@ Docs: https://otcxr.github.io/otcxr/collection.html.md"""
 __all__ = ['SPLITS', 'SHARES', 'need_columns', 'need_unique', 'Radiographs', 'check_findings', 'labels_of', 'split_patients',
            'how_drawn', 'refuse_shared_patients']
 
-# %% ../nbs/13_collection.ipynb #ac8625ef
+# %% ../nbs/13_collection.ipynb #f8cd8f82
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property

@@ -10,7 +10,7 @@ __all__ = ['Phantom', 'recognise', 'find_source', 'load_radiographs', 'read_tabl
            'make_phantom', 'open_cache', 'read_csv_table', 'read_mask', 'read_nih', 'read_rsna', 'read_siim',
            'read_vinbig', 'source', 'split_patients']
 
-# %% ../nbs/19_datasets.ipynb #29746441
+# %% ../nbs/19_datasets.ipynb #354fa894
 import os
 from pathlib import Path
 

@@ -7,7 +7,7 @@ Docs: https://otcxr.github.io/otcxr/encoders.html.md"""
 # %% auto #0
 __all__ = ['named_path', 'load_encoders', 'refuse_seen']
 
-# %% ../nbs/43_encoders.ipynb #785d0703
+# %% ../nbs/43_encoders.ipynb #d2a180b8
 import warnings
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from .encoder import Encoder
 from .pretrain import PretrainConfig, load_weights
 from .runs import load_seen
 
-# %% ../nbs/43_encoders.ipynb #9d474831
+# %% ../nbs/43_encoders.ipynb #d0735957
 def named_path(
     arg:str, # PATH or NAME=PATH
 ) -> tuple: # (name, '' where none is given; path)
@@ -26,7 +26,7 @@ def named_path(
     name, eq, path = arg.partition('=')
     return (name, path) if eq and not Path(arg).exists() else ('', arg)
 
-# %% ../nbs/43_encoders.ipynb #6df18f1a
+# %% ../nbs/43_encoders.ipynb #edd6abe4
 def load_encoders(
     weights, # run folders, safetensors files, 'random', or NAME=PATH
     random_init:bool=False, # True: 'random' too
@@ -49,7 +49,7 @@ def load_encoders(
     if not loaded: raise OtcxrError("no weights: give the folder of a pre-training run, a safetensors file, or 'random'")
     return loaded
 
-# %% ../nbs/43_encoders.ipynb #71368bf3
+# %% ../nbs/43_encoders.ipynb #d0653d0e
 def refuse_seen(
     name:str, # of the encoder, for messages
     weights:Path, # its file

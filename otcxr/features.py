@@ -8,7 +8,7 @@ Docs: https://otcxr.github.io/otcxr/features.html.md"""
 __all__ = ['device_of', 'eval_mode', 'over_images', 'pooled_features', 'extract_features', 'Classifier', 'predict',
            'predictions_table', 'save_classifier', 'load_classifier']
 
-# %% ../nbs/51_features.ipynb #3fa89a9b
+# %% ../nbs/51_features.ipynb #36b93274
 import json
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,19 +16,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import nn
-
-import otcxr
 
 from .augment import eval_view
 from .collection import Radiographs, labels_of
 from .core import OtcxrError, atomic_path
 from .encoder import Encoder
 from .provenance import fingerprint
+from .runs import load_strict, load_tensors, save_tensors
 
-# %% ../nbs/51_features.ipynb #e071407b
+# %% ../nbs/51_features.ipynb #c0277768
 def device_of(
     model:nn.Module,
 ) -> torch.device: # of its first parameter or buffer; the CPU where it has none
@@ -48,7 +45,7 @@ def eval_mode(
         for m, mode in modes.items(): m.training = mode
         model.to(home)
 
-# %% ../nbs/51_features.ipynb #86ad74f9
+# %% ../nbs/51_features.ipynb #8ef8ae4a
 def over_images(
     model:nn.Module, # from images (B, in_channels, size, size) to whatever `read` takes
     data:Radiographs,
@@ -127,7 +124,7 @@ class Classifier(nn.Module):
             model.head.bias.copy_(torch.from_numpy(linear.intercept - weight @ linear.mean))
         return model
 
-# %% ../nbs/51_features.ipynb #a5b63424
+# %% ../nbs/51_features.ipynb #75b6f1d4
 def predict(
     model:nn.Module, # `Classifier`, or any module from images (B, 1, h, w) to logits (B, F) with `size`
     data:Radiographs,
@@ -138,7 +135,7 @@ def predict(
     logits = over_images(model, data, lambda out: out.float(), model.size, batch_size, device)
     return 1/(1 + np.exp(-logits.astype(np.float64)))
 
-# %% ../nbs/51_features.ipynb #2320a8d5
+# %% ../nbs/51_features.ipynb #fbc06ddc
 def predictions_table(
     p, # probabilities: (N, F)
     table:pd.DataFrame, # of the N images: image_id, patient_id, split and the findings
@@ -161,26 +158,16 @@ def save_classifier(
     config = cfg if cfg is None or isinstance(cfg, dict) else cfg.to_dict()
     meta = dict(encoder=dict(arch=e.arch, in_channels=e.in_channels, size=e.size),
                 findings=model.findings, size=model.size, config=config, about=about)
-    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
-    with atomic_path(path) as tmp:
-        save_file(tensors, tmp, metadata=dict(format='pt', otcxr=otcxr.__version__, classifier=json.dumps(meta)))
-    return Path(path)
+    return save_tensors(model.state_dict(), path, classifier=meta)
 
 def load_classifier(
     path, # a file of `save_classifier`
 ) -> tuple[Classifier, dict]: # the classifier in evaluation mode; findings, size, config, about
     "Raises `OtcxrError` for a file that is missing, damaged or not a classifier"
-    if not Path(path).is_file(): raise OtcxrError(f'{path}: no such file')
-    try:
-        with safe_open(path, 'pt') as f: meta = f.metadata() or {}
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as e: raise OtcxrError(f'{path} cannot be read as safetensors ({e})') from e
+    tensors, meta = load_tensors(path)
     if 'classifier' not in meta:
         pretrained = ': it holds pre-trained weights without a head; fine-tune or probe them first'
         raise OtcxrError(f'{path} is no classifier' + (pretrained if 'config' in meta else ': it was not written by otcxr'))
     about = json.loads(meta['classifier'])
     model = Classifier(Encoder(**about['encoder']), about['findings'], about['size'])
-    try: model.load_state_dict(tensors)
-    except RuntimeError as e:
-        raise OtcxrError(f'{path} does not fit the architecture it names: {str(e).splitlines()[-1].strip()}') from e
-    return model.eval(), about
+    return load_strict(model, tensors, path).eval(), about

@@ -7,7 +7,7 @@ Docs: https://otcxr.github.io/otcxr/files.html.md"""
 # %% auto #0
 __all__ = ['IMAGE_SUFFIXES', 'is_image_name', 'Files', 'find_images', 'one_file', 'need_files', 'read_csv']
 
-# %% ../nbs/14_files.ipynb #dacf0417
+# %% ../nbs/14_files.ipynb #4af83bc9
 import os
 import warnings
 from pathlib import Path

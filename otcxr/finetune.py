@@ -6,12 +6,23 @@ Docs: https://otcxr.github.io/otcxr/finetune.html.md"""
 
 # %% auto #0
 __all__ = ['FINETUNE_FILES', 'FinetuneConfig', 'masked_bce', 'LabelLoader', 'OneView', 'Frozen', 'EMA', 'BestEpoch',
-           'finetune_lrs', 'cycle_position', 'one_cycle', 'finetune_groups', 'finetune_learner', 'FinetuneResult',
-           'run_key', 'read_finetuning', 'save_finetuning', 'continue_run', 'best_model', 'epoch_line', 'finetune',
+           'need_scores', 'finetune_lrs', 'cycle_position', 'one_cycle', 'finetune_groups', 'finetune_learner',
+           'FinetuneResult', 'run_key', 'read_finetuning', 'save_finetuning', 'best_model', 'finetune_line', 'finetune',
            'finetune_grid', 'finetune_weights']
 
 # %% ../nbs/54_finetune.ipynb #0b0aedbb
-from .callback import BatchLoader, Checkpoint, KeepBest, ResumableLearner, Schedule, epoch_order, pick_progress, show_progress, view_seed
+from otcxr.callback import (
+    BatchLoader,
+    Checkpoint,
+    KeepBest,
+    ResumableLearner,
+    Schedule,
+    continue_run,
+    epoch_order,
+    pick_progress,
+    show_progress,
+    view_seed,
+)
 
 # isort: split
 
@@ -84,7 +95,7 @@ def view_config(self:FinetuneConfig,
     "What the views look like"
     return augment_preset(self.augment, size, **self.views)
 
-# %% ../nbs/54_finetune.ipynb #4874f1c4
+# %% ../nbs/54_finetune.ipynb #5887c17c
 @patch
 def check(self:FinetuneConfig):
     "Raise `OtcxrError` for a value out of range"
@@ -198,6 +209,15 @@ class BestEpoch(KeepBest):
         return dict(epoch=self.epoch + 1, step=self.learn.step, train_loss=loss, valid_loss=float(valid_loss),
                     valid_auroc=float(macro_auroc(self.y, p, self.findings)))
 
+# %% ../nbs/54_finetune.ipynb #0821931e
+def need_scores(
+    best:BestEpoch, # of the learner
+):
+    "Raise `OtcxrError` where validation cannot tell one epoch from another"
+    if not np.isnan(macro_auroc(best.y, np.zeros_like(best.y), best.findings)): return
+    raise OtcxrError('the validation split has no finding with both classes that can be trained: there is no way to choose the epoch. '
+                     'Give a larger validation split')
+
 # %% ../nbs/54_finetune.ipynb #4bcbc322
 def finetune_lrs(
     cfg:FinetuneConfig, # of the run
@@ -225,7 +245,7 @@ def one_cycle(
     def position(step): return cycle_position(step, steps, cfg.epochs)
     return dict(lr=lambda step: lr(position(step)).tolist(), mom=lambda step: mom(position(step)))
 
-# %% ../nbs/54_finetune.ipynb #f9a3f3bd
+# %% ../nbs/54_finetune.ipynb #079f4603
 def finetune_groups(
     model:Classifier, # encoder and head
 ) -> list: # parameter groups: encoder with decay, without; head with decay, without
@@ -247,8 +267,9 @@ def finetune_learner(
     def known(table): return labels_of(table, model.findings).astype(np.float32)*trained
     loader = LabelLoader(data, rows, known(data.table.iloc[rows]), cfg.batch_size, cfg.min_steps, cfg.seed, device)
     valid = data.split('valid')
-    cbs = [OneView(cfg.view_config(model.size), cfg.seed), Schedule(**one_cycle(cfg, loader.steps)),
-           BestEpoch(valid, known(valid.table), model.findings, cfg.patience, file)]
+    best = BestEpoch(valid, known(valid.table), model.findings, cfg.patience, file)
+    need_scores(best)
+    cbs = [OneView(cfg.view_config(model.size), cfg.seed), Schedule(**one_cycle(cfg, loader.steps)), best]
     if cfg.freeze or cfg.frozen_epochs: cbs.append(Frozen(cfg.epochs if cfg.freeze else cfg.frozen_epochs))
     if cfg.ema: cbs.append(EMA(cfg.ema))
     layout = torch.channels_last if pick_precision(cfg.precision, device) == 'bf16' else torch.preserve_format
@@ -282,11 +303,16 @@ class FinetuneResult:
         return (f'{share}: best epoch {self.best_epoch} of {len(self.history)}, step {best.step:.0f}, '
                 f'macro AUROC on validation {best.valid_auroc:.3f}' + (f'; not trained: {left}' if left else ''))
 
-# %% ../nbs/54_finetune.ipynb #7717652a
+# %% ../nbs/54_finetune.ipynb #aa78bd1e
 FINETUNE_FILES = ('history.csv', 'checkpoint.pt', 'classifier.safetensors', 'predictions.parquet', 'provenance.json')
 
 def run_key(
-    encoder:Encoder, data:Radiographs, cfg:FinetuneConfig, findings, split:str, allow_shared_patients:bool=False, # as for `finetune`
+    encoder:Encoder, # as all of these for `finetune`
+    data:Radiographs, # with splits
+    cfg:FinetuneConfig, # what to do
+    findings, # names, or None
+    split:str, # to predict
+    allow_shared_patients:bool=False, # whether a patient may stand in two splits
 ) -> str: # 16 hexadecimal digits
     "A fingerprint of all that a run depends on"
     weights = dict(encoder.state_dict())
@@ -304,10 +330,13 @@ def read_finetuning(
     splits = {p: df[df.split == p].reset_index(drop=True) for p in df.split.unique()}
     return FinetuneResult(about['findings'], about['skipped'], about['labels'], pd.read_csv(out/'history.csv'), splits, out)
 
+# %% ../nbs/54_finetune.ipynb #54cce8a8
 def save_finetuning(
     r:FinetuneResult, # of the run, with its folder
     model:Classifier, # at its best epoch
-    cfg:FinetuneConfig, key:str, start:float, # configuration, fingerprint, and time of the start
+    cfg:FinetuneConfig, # what was done
+    key:str, # of the run
+    start:float, # `time.time()` when it was started
     name:str, # of the method
     **pretrained, # weights (hash), pretraining_seed
 ):
@@ -322,17 +351,6 @@ def save_finetuning(
     (r.out/'checkpoint.pt').unlink(missing_ok=True)
 
 # %% ../nbs/54_finetune.ipynb #12b58ab0
-def continue_run(
-    learn:ResumableLearner, # of a run, at its first step
-    out:Path, # its folder
-    cfg:Config, # its configuration
-    key:str, # its fingerprint
-):
-    "Write checkpoints to `out`; go on from the one that lies there, else remove the record of an earlier start"
-    learn.add_cb(Checkpoint(out/'checkpoint.pt', cfg, key))
-    if learn.checkpoint.file.exists(): learn.checkpoint.load()
-    else: (out/'history.csv').unlink(missing_ok=True)
-
 def best_model(
     learn:ResumableLearner, # of `finetune_learner`, trained
     skipped=(), # findings that were not trained, and so are not predicted
@@ -344,7 +362,7 @@ def best_model(
         for f in skipped: model.head.weight[model.findings.index(f)] = model.head.bias[model.findings.index(f)] = torch.nan
     return model
 
-def epoch_line(
+def finetune_line(
     row:dict, # of an epoch, in the record
     epochs:int, # of the run, at most
 ) -> str:
@@ -353,7 +371,7 @@ def epoch_line(
     return (f"epoch {row['epoch']}/{epochs}, loss {row['train_loss']:.3f}, validation {row['valid_loss']:.3f}, "
             f"macro AUROC {row['valid_auroc']:.3f}{mark}; {row['images_per_s']:.0f} images/s")
 
-# %% ../nbs/54_finetune.ipynb #2b2c4742
+# %% ../nbs/54_finetune.ipynb #bc18269a
 def finetune(
     encoder:Encoder, # it is copied, not changed
     data:Radiographs, # with splits train, valid and `split`
@@ -368,29 +386,28 @@ def finetune(
     allow_shared_patients:bool=False, # True: do not refuse patients that stand in two splits
 ) -> FinetuneResult:
     "Train encoder and head on the labelled share, keep the epoch that is best on validation, predict. Raises `OtcxrError` for bad input"
-    start, cfg, out, progress = time.time(), cfg or FinetuneConfig(), out and Path(out), pick_progress(progress)
-    key, title = run_key(encoder, data, cfg, findings, split, allow_shared_patients), f'{name}, {percent(cfg.fraction)}, seed {cfg.seed}'
+    start, cfg, progress = time.time(), cfg or FinetuneConfig(), pick_progress(progress)
+    out, key = out and Path(out), run_key(encoder, data, cfg, findings, split, allow_shared_patients)
     if out and (done := read_finetuning(out, key)): return done
-    numbers = np.arange(len(data))[:, None]
-    splits, findings, skipped, labels = labelled_splits(numbers, data, findings, cfg.fraction, cfg.seed, allow_shared_patients)
+    rows = np.arange(len(data))[:, None]
+    splits, findings, skipped, labels = labelled_splits(rows, data, findings, cfg.fraction, cfg.seed, allow_shared_patients)
     measured = {p: data.split(p) for p in dict.fromkeys(('valid', split))}
     seed_everything(cfg.seed)
     model = Classifier(deepcopy(encoder), findings, cfg.size)
     learn = finetune_learner(model, data, cfg, splits['train'][0][:, 0], skipped, device, out and out/'history.csv')
-    if np.isnan(macro_auroc(learn.best_epoch.y, np.zeros_like(learn.best_epoch.y), findings)):
-        raise OtcxrError('the validation split has no finding with both classes that can be trained: there is no way to choose the epoch. '
-                         'Give a larger validation split')
     with open_run(out, FINETUNE_FILES) if out else nullcontext():
         if out and (done := read_finetuning(out, key)): return done # by another process, meanwhile
-        if out: continue_run(learn, out, cfg, key)
-        show_progress(learn, progress, lambda row: print(f'{title}: {epoch_line(row, cfg.epochs)}', flush=True))
+        if out: continue_run(learn, Checkpoint(out/'checkpoint.pt', cfg, key), out/'history.csv')
+        title = f'{name}, {percent(cfg.fraction)}, seed {cfg.seed}'
+        if progress == 'bar': print(title)
+        show_progress(learn, progress, lambda row: print(f'{title}: {finetune_line(row, cfg.epochs)}', flush=True))
         learn.fit(cfg.epochs)
-        model = best_model(learn, skipped)
+        best_model(learn, skipped)
         predictions = {p: predictions_table(predict(model, d), d.table, findings) for p, d in measured.items()}
-        history = pd.DataFrame(learn.best_epoch.rows)
-        r = FinetuneResult(findings, skipped, labels, history, predictions, out, None if out else model.cpu().eval())
-        weights = fingerprint(dict(encoder.state_dict()))
-        if out: save_finetuning(r, model, cfg, key, start, name, weights=weights, pretraining_seed=pretraining_seed)
+        history, network = pd.DataFrame(learn.best_epoch.rows), None if out else model.cpu().eval()
+        r = FinetuneResult(findings, skipped, labels, history, predictions, out, network)
+        pretrained = dict(weights=fingerprint(dict(encoder.state_dict())), pretraining_seed=pretraining_seed)
+        if out: save_finetuning(r, model, cfg, key, start, name, **pretrained)
     return r
 
 # %% ../nbs/54_finetune.ipynb #b68e8681
@@ -414,7 +431,7 @@ def finetune_grid(
         except OtcxrError as e: raise OtcxrError(f'{name}, {percent(q)}, seed {s}: {e}') from e
     return runs
 
-# %% ../nbs/54_finetune.ipynb #a7b30343
+# %% ../nbs/54_finetune.ipynb #1f961285
 def finetune_weights(
     weights, # run folders, safetensors files, 'random', or NAME=PATH
     data=None, # Radiographs, or what `load_radiographs` takes; the data of the first weights' run where None

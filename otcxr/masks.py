@@ -7,7 +7,7 @@ Docs: https://otcxr.github.io/otcxr/masks.html.md"""
 # %% auto #0
 __all__ = ['decode_rle', 'read_mask', 'read_mask_file', 'shrink_mask']
 
-# %% ../nbs/14a_masks.ipynb #682dd6ee
+# %% ../nbs/14a_masks.ipynb #567ea967
 from pathlib import Path
 
 import numpy as np

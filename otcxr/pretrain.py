@@ -7,7 +7,7 @@ Docs: https://otcxr.github.io/otcxr/pretrain.html.md"""
 # %% auto #0
 __all__ = ['FREE_FIELDS', 'PRETRAIN_FILES', 'PretrainConfig', 'param_groups', 'adamw', 'lars', 'pick_precision', 'autocast_of',
            'create_learner', 'save_weights', 'read_weights', 'load_weights', 'load_model', 'PretrainResult',
-           'read_pretraining', 'save_pretraining', 'epoch_line', 'pretrain', 'Clock', 'step_times']
+           'read_pretraining', 'save_pretraining', 'pretrain_line', 'pretrain', 'Clock', 'step_times']
 
 # %% ../nbs/42_pretrain.ipynb #74dfc5b7
 from otcxr.callback import (
@@ -20,6 +20,7 @@ from otcxr.callback import (
     NonFinite,
     PretrainLearner,
     Schedule,
+    continue_run,
     lr_at,
     pick_progress,
     read_history,
@@ -91,7 +92,7 @@ class PretrainConfig(Config):
 
 FREE_FIELDS = ('out', 'data', 'log_every', 'checkpoint_minutes') # a run may be continued under another value of these
 
-# %% ../nbs/42_pretrain.ipynb #0b9375dd
+# %% ../nbs/42_pretrain.ipynb #f1bb245c
 @patch
 def check(self:PretrainConfig):
     "Raise `OtcxrError` for a value out of range"
@@ -266,7 +267,7 @@ def read_pretraining(
                          'choose another folder, or begin again with resume=False (--restart)')
     return PretrainResult(out, weights, read_history(out/'history.csv'))
 
-# %% ../nbs/42_pretrain.ipynb #c02a516b
+# %% ../nbs/42_pretrain.ipynb #e95f41d0
 def save_pretraining(
     learn:PretrainLearner, # at its last step
     cfg:PretrainConfig, # of the run
@@ -284,7 +285,7 @@ def save_pretraining(
                                last_epoch=json.loads(epochs.iloc[-1].to_json()), train_s=round(float(seconds), 1)))
 
 # %% ../nbs/42_pretrain.ipynb #d9457f8a
-def epoch_line(
+def pretrain_line(
     learn:PretrainLearner, # that trains
     row:dict, # of an epoch, in its record
 ) -> str:
@@ -315,11 +316,10 @@ def pretrain(
         if done := read_pretraining(out, cfg, images.fingerprint): return done # by another process, meanwhile
         if not (out/'config.yaml').exists(): cfg.to_yaml(out/'config.yaml')
         learn = create_learner(cfg, data, out, device)
-        learn.add_cb(Checkpoint(out/'checkpoint.pt', cfg, images.fingerprint, FREE_FIELDS, cfg.checkpoint_minutes))
-        if learn.checkpoint.file.exists(): learn.checkpoint.load()
-        else: (out/'history.csv').unlink(missing_ok=True)
+        checkpoint = Checkpoint(out/'checkpoint.pt', cfg, images.fingerprint, FREE_FIELDS, cfg.checkpoint_minutes)
+        continue_run(learn, checkpoint, out/'history.csv')
         save_seen(out, images.table, data.name)
-        show_progress(learn, progress, lambda row: print(epoch_line(learn, row), flush=True))
+        show_progress(learn, progress, lambda row: print(pretrain_line(learn, row), flush=True))
         learn.fit(cfg.epochs)
         save_pretraining(learn, cfg, out, start)
     return PretrainResult(out, out/'weights.safetensors', read_history(out/'history.csv'), learn)

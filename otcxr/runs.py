@@ -8,7 +8,7 @@ Docs: https://otcxr.github.io/otcxr/runs.html.md"""
 __all__ = ['lock_folder', 'sweep_run', 'open_run', 'read_provenance', 'find_run', 'finish_run', 'clear_run', 'save_seen',
            'load_seen', 'save_tensors', 'load_tensors', 'load_strict']
 
-# %% ../nbs/41_runs.ipynb #fd1b4217
+# %% ../nbs/41_runs.ipynb #9cf9e5ef
 import json
 import os
 import re
@@ -26,7 +26,7 @@ import otcxr
 from .cache import take_lock
 from .core import OtcxrError, atomic_path
 
-# %% ../nbs/41_runs.ipynb #0367be92
+# %% ../nbs/41_runs.ipynb #66dfe856
 def lock_folder(
     out:Path, # an existing folder
 ): # the open file `.lock`; the lock lasts until it is closed
@@ -41,7 +41,7 @@ def lock_folder(
     lock.flush()
     return lock
 
-# %% ../nbs/41_runs.ipynb #8206d4fa
+# %% ../nbs/41_runs.ipynb #d9de273e
 def sweep_run(
     out:Path, # folder of a run that no process works in
     files, # names of its files, or patterns
@@ -69,7 +69,7 @@ def open_run(
         with suppress(OSError): (out/'.lock').unlink() # Windows removes no open file
         lock.close()
 
-# %% ../nbs/41_runs.ipynb #dc0c8397
+# %% ../nbs/41_runs.ipynb #9e227157
 def read_provenance(
     out:str|Path, # folder of a run
 ) -> dict|None: # None where no run was finished
@@ -108,7 +108,7 @@ def clear_run(
     for pattern in files:
         for f in out.glob(pattern): f.unlink()
 
-# %% ../nbs/41_runs.ipynb #85366146
+# %% ../nbs/41_runs.ipynb #63fa5da7
 def save_seen(
     out:Path, # folder of the run
     table:pd.DataFrame, # image_id and patient_id of the images that are trained on
@@ -124,7 +124,7 @@ def load_seen(
     file = weights.parent/'images.csv'
     return pd.read_csv(file, dtype=str) if file.is_file() else None
 
-# %% ../nbs/41_runs.ipynb #fbdedae4
+# %% ../nbs/41_runs.ipynb #b72f794b
 def save_tensors(
     tensors:dict, # name -> tensor
     path:str|Path, # file to write, .safetensors

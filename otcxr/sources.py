@@ -10,7 +10,7 @@ __all__ = ['SOURCES', 'NIH_FINDINGS', 'SPLIT_NAMES', 'Source', 'source', 'cache_
            'NIH14', 'binary_labels', 'as_numbers', 'column_of', 'csv_patients', 'csv_splits', 'csv_labels', 'csv_masks',
            'read_csv_table', 'CSV']
 
-# %% ../nbs/16_sources.ipynb #4e7bea17
+# %% ../nbs/16_sources.ipynb #d2133f8d
 import inspect
 import warnings
 from pathlib import Path

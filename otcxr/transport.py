@@ -225,15 +225,15 @@ def _adjoints(it, S, T, U, V, GK):
     lam, last = it.lam, len(S) - 1
     a, b, A, B = (torch.empty_like(x) for x in (S, T, S, T))
     minus = S.new_full((), -lam)
-    each = [x.unbind() for x in (a, b, A, B, U, V, minus/S, minus/T)]
+    each = list(zip(*(x.unbind() for x in (a, b, A, B, U, V, minus/S, minus/T))))
     torch.bmm(U[last], GK, out=b[last])
     for k in range(last, -1, -1):
-        ak, bk, Ak, Bk, uk, vk, sk, tk = (x[k] for x in each)
+        ak, bk, Ak, Bk, uk, vk, sk, tk = each[k]
         torch.mul(bk.mul_(tk), vk, out=Bk)
         torch.bmm(Bk, it.Kt, out=ak)
         if k == last: ak.add_(torch.bmm(vk, GK.mT))
         torch.mul(ak.mul_(sk), uk, out=Ak)
-        if k: torch.bmm(Ak, it.K, out=each[1][k-1])
+        if k: torch.bmm(Ak, it.K, out=each[k-1][1])
     dmu, dnu = ((x if lam == 1 else x*s.pow(1-lam)).sum(0)/-lam for x, s in ((a, S), (b, T)))
     return A, B, dmu, dnu
 

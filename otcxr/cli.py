@@ -30,7 +30,6 @@ import yaml
 from fastcore.script import anno_parser
 
 import otcxr
-
 from .config import merge_settings, parse_settings
 from .core import OtcxrError, percent
 
@@ -329,7 +328,7 @@ def score(
         print(d.to_string(float_format=lambda v: f'{v:.4f}', na_rep='') + '\n')
     if out: print(f'Tables and provenance: {out}')
 
-# %% ../nbs/70_cli.ipynb #585fe307
+# %% ../nbs/70_cli.ipynb #ddb80bcf
 MASK = 'which mask; for a CSV file NAME=COLUMN, or NAME=FOLDER of masks named like the images'
 
 @command('segment')
@@ -342,7 +341,8 @@ def segment(
     size:Pixels=None, # side at which the network sees the images; default: that of the images
     steps:Number=None, # updates, at most
     batch_size:Number=None, # images of a batch
-    seed:Number=None, # of the decoder's weights, the order and the views
+    seeds:Seeds=None, # each draws another decoder, order and views; the tables show means over them; default: the configuration's
+    seed:Number=None, # a single one
     set:Set=None, # any other field of the configuration, such as loss=focal_dice; may be repeated
     random_init:bool=False, # the same as 'random' among the weights
     split:Split='test',
@@ -356,8 +356,9 @@ def segment(
     typed = dict(size=size, steps=steps, batch_size=batch_size, seed=seed)
     cfg = SegmentConfig.from_dict({k: v for k, v in typed.items() if v is not None} | parse_settings(set or []))
     images, mask = load_masks(data, mask, image_size, blank_mask)
-    _, paired, found = segment_weights(weights, images, mask, cfg, out, random_init, split, allow_leak, not restart, True)
-    for name, r in found.items(): print(f'{name}: {r}')
+    _, paired, found = segment_weights(weights, images, mask, cfg, out, random_init, split, allow_leak, not restart, seeds=seeds)
+    for name, results in found.items():
+        for r in results: print(f'{name}: {r}')
     if len(paired):
         print(f'\nDifferences on {split}, paired over patients:')
         print_rows(paired, ['method', 'baseline', 'metric', 'difference', 'low', 'high', 'p'], 4)
@@ -409,7 +410,7 @@ def explain(
         print_rows(paired[paired.finding == 'all'], ['method', 'baseline', 'metric', 'difference', 'low', 'high', 'p'])
     print(f'\nPer finding, per target, panels and provenance: {out}')
 
-# %% ../nbs/70_cli.ipynb #dfffc447
+# %% ../nbs/70_cli.ipynb #a2562824
 @command('correspondence')
 def correspondence(
     runs:Annotated[str, dict(nargs='+', metavar='RUN', opt=False)], # folders of finished pre-training runs; NAME=PATH gives one a name
@@ -424,16 +425,12 @@ def correspondence(
     "measured without labels, against chance, the best possible plan, and the same position; with intervals over patients, "\
     "and beside random initialisation"
     from otcxr.correspondence import correspondence_table
-    from otcxr.provenance import provenance, write_tables
-    start = time.time()
-    table = correspondence_table(runs, data, split, images, resamples, allow_leak)
+    table = correspondence_table(runs, data, split, images, resamples, allow_leak, out=out)
     for net, t in table.groupby('network', sort=False):
         print(f'{net}: {t.images.iloc[0]} images of {t.patients.iloc[0]} patients, {t.no_overlap.iloc[0]} more whose views do not overlap; '
               f'displaced patches in {t.images.iloc[-1]} images')
         print_rows(t, ['share_of_mass', 'value', 'low', 'high', 'chance', 'best', 'same_position', 'score', 'score_low', 'score_high'])
         print()
-    params = dict(runs=runs, data=data, split=split, images=images, resamples=resamples, allow_leak=allow_leak, out=out)
-    write_tables(out, {'correspondence.csv': table}, provenance(params, start=start))
     print(f'table and provenance: {out}')
 
 # %% ../nbs/70_cli.ipynb #1abac800

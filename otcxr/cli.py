@@ -30,6 +30,7 @@ import yaml
 from fastcore.script import anno_parser
 
 import otcxr
+
 from .config import merge_settings, parse_settings
 from .core import OtcxrError, percent
 

@@ -8,7 +8,7 @@ Docs: https://otcxr.github.io/otcxr/predictions.html.md"""
 __all__ = ['scored_findings', 'save_predictions', 'load_predictions', 'aligned', 'evaluate', 'compare', 'score_grid',
            'probe_weights', 'read_runs', 'score', 'shares_of', 'print_labels', 'print_scores']
 
-# %% ../nbs/53_predictions.ipynb #90f610a9
+# %% ../nbs/53_predictions.ipynb #6e1137bb
 import json
 import time
 from pathlib import Path
@@ -100,7 +100,7 @@ def aligned(
         scores[name] = p[0] if len(p) == 1 else np.stack(p)
     return base, findings, scores
 
-# %% ../nbs/53_predictions.ipynb #8eb166e4
+# %% ../nbs/53_predictions.ipynb #e9855b7f
 def evaluate(
     results:dict, # {name: anything with `predictions`, a table of predictions, or a list of these, one a seed}
     split:str='test', # split of the predictions
@@ -133,7 +133,7 @@ def compare(
     table.insert(1, 'baseline', baseline)
     return table
 
-# %% ../nbs/53_predictions.ipynb #161d4176
+# %% ../nbs/53_predictions.ipynb #e08c4b54
 def _opponents(names, pairs): # methods; (method, baseline), all where None -> {baseline: methods}
     if pairs is None: pairs = [(m, b) for i, b in enumerate(names) for m in names[i + 1:]]
     out = {}
@@ -165,7 +165,7 @@ def score_grid(
     front = ('protocol', 'fraction', 'split')
     return _joined(tables, 'method', *front), _joined(differences, 'method', 'baseline', *front)
 
-# %% ../nbs/53_predictions.ipynb #54e32700
+# %% ../nbs/53_predictions.ipynb #27697598
 def _write_probes(out, tables, probes, encoders, prov): # folder, {file: table}, {(method, protocol, fraction, seed): Probe}, encoders
     "Predictions, tables, and last the provenance"
     chosen = [p.selection.assign(method=m, protocol=k, fraction=q, seed=s) for (m, k, q, s), p in probes.items()]
@@ -242,7 +242,7 @@ def read_runs(
     if not groups: raise OtcxrError('no files of predictions')
     return groups
 
-# %% ../nbs/53_predictions.ipynb #2cc24a01
+# %% ../nbs/53_predictions.ipynb #dde227d5
 def score(
     files:list[str], # parquet files of predictions, or NAME=FILE
     split:Literal['valid', 'test']='test', # of the predictions

@@ -9,7 +9,7 @@ __all__ = ['STRENGTHS', 'NEIGHBOURS', 'standardise', 'Linear', 'conjugate_gradie
            'newton_logistic', 'fit_logistic', 'why_unfit', 'features_by_split', 'label_share', 'labelled_splits',
            'choose', 'Probe', 'linear_probe', 'Neighbours', 'knn_probe']
 
-# %% ../nbs/52_probe.ipynb #a7d420ab
+# %% ../nbs/52_probe.ipynb #8ef75428
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -71,7 +71,7 @@ def conjugate_gradients(
         q = z + rz/before.clamp_min(1e-300)*q
     return d
 
-# %% ../nbs/52_probe.ipynb #5adee9c4
+# %% ../nbs/52_probe.ipynb #3accb866
 def principal_axes(
     x:torch.Tensor, # standardised features: (N, C)
 ) -> torch.Tensor: # orthonormal columns: (C, K), K <= C
@@ -79,7 +79,7 @@ def principal_axes(
     s2, rotation = torch.linalg.eigh(x.T @ x/len(x))
     return rotation[:, s2 > 1e-12*s2.max().clamp_min(1e-300)]
 
-# %% ../nbs/52_probe.ipynb #2589be66
+# %% ../nbs/52_probe.ipynb #89cf1b1b
 @dataclass
 class Regressions:
     "P logistic regressions on the same rows"
@@ -112,7 +112,7 @@ class Regressions:
             t = torch.where(worse, t/2, t)
         return t
 
-# %% ../nbs/52_probe.ipynb #2cc540f2
+# %% ../nbs/52_probe.ipynb #e6aafcbb
 def newton_logistic(
     x:torch.Tensor, # features, rotated: (N, C)
     y:torch.Tensor, # labels 0/1/NaN: (N, P)
@@ -200,7 +200,7 @@ def _check_features(split, z, t): # its features and table
         raise OtcxrError(f'features of {bad.sum()} of {len(bad)} images in split {split} are NaN or infinite, '
                          f'the first is {t.image_id.iloc[bad.argmax()]}: look at the encoder (a diverged run?) or the image')
 
-# %% ../nbs/52_probe.ipynb #9fc9681b
+# %% ../nbs/52_probe.ipynb #36984aae
 def label_share(
     splits:dict, # of `features_by_split`
     fraction:float, # share of the training patients whose labels are used
@@ -237,7 +237,7 @@ def labelled_splits(
         raise OtcxrError(f"no finding can be fitted with {labels['images']} labelled images: {all_of_them}")
     return splits, findings, skipped, labels
 
-# %% ../nbs/52_probe.ipynb #dc8d0935
+# %% ../nbs/52_probe.ipynb #486c8bb0
 def choose(
     models:dict, # {value: model with predict}, the candidates, strong to weak
     splits:dict, # {split: (features, table)}
@@ -351,7 +351,7 @@ class Neighbours:
             out.append(np.where(votes > 0, share, prior))
         return np.where(usable, np.concatenate(out), np.nan)
 
-# %% ../nbs/52_probe.ipynb #04779fb1
+# %% ../nbs/52_probe.ipynb #9e484c22
 def knn_probe(
     features, # (N, C) row by row as in `data`, or {split: (N_split, C)}
     data:Radiographs, # labels, patients and splits

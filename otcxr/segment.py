@@ -10,12 +10,12 @@ __all__ = ['SEGMENT_FILES', 'SegmentConfig', 'MaskLoader', 'MaskViews', 'mask_lo
            'Segmentation', 'seeds_table', 'save_images', 'load_images', 'save_segmentation', 'load_segmentation',
            'need_masks', 'segment_key', 'segment', 'segment_weights']
 
-# %% ../nbs/56_segment.ipynb #053516b6
+# %% ../nbs/56_segment.ipynb #9068d701
 from .callback import BatchLoader, Checkpoint, KeepBest, ResumableLearner, Schedule, lr_at, pick_progress, show_progress
 
 # isort: split
 
-# %% ../nbs/56_segment.ipynb #b7365aba
+# %% ../nbs/56_segment.ipynb #a69a2686
 import json
 import math
 import time
@@ -86,7 +86,7 @@ class SegmentConfig(Config):
         mild = dict(scale=(.6, 1.), ratio=(.8, 1.25), rotation=10., jitter=.8, blur=.2)
         return Augment.from_dict({'size': size, **mild, **self.views})
 
-# %% ../nbs/56_segment.ipynb #c602c9ea
+# %% ../nbs/56_segment.ipynb #1ce566bc
 @patch
 def check(self:SegmentConfig):
     "Raise `OtcxrError` for values out of range"
@@ -103,7 +103,7 @@ def check(self:SegmentConfig):
     good = self.min_areas and all(0 <= a < 1 for a in self.min_areas)
     need(good, 'min_areas', 'must be one or more shares of the image in [0, 1)')
 
-# %% ../nbs/56_segment.ipynb #57f0d67e
+# %% ../nbs/56_segment.ipynb #e9958200
 class MaskLoader(BatchLoader):
     "Batches `(images (B, 1, H, W) uint8, masks (B, 1, H, W) bool)` in the order of `mask_order`; the whole run is one epoch"
     def __init__(self,
@@ -123,7 +123,7 @@ class MaskLoader(BatchLoader):
     def get_idxs(self): return mask_order(*self.rows, self.share, self.steps*self.bs, self.seed)
     def read(self, idx): return self.dataset.batch(idx), mask_batch(self.dataset, self.mask, idx)
 
-# %% ../nbs/56_segment.ipynb #d92b8256
+# %% ../nbs/56_segment.ipynb #12317aad
 class MaskViews(Callback):
     "Replace a batch of images and masks by one random view of each"
     order = -5
@@ -139,7 +139,7 @@ class MaskViews(Callback):
     def state_dict(self): return dict(generator=self.generator.get_state())
     def load_state_dict(self, state): self.generator.set_state(state['generator'].cpu())
 
-# %% ../nbs/56_segment.ipynb #de4e24d2
+# %% ../nbs/56_segment.ipynb #6a2d0801
 @torch.no_grad()
 def mask_logits(
     unet:nn.Module, # of `create_unet`
@@ -162,7 +162,7 @@ def mask_logits(
             yield r, z[:, 0]
     finally: unet.train(was)
 
-# %% ../nbs/56_segment.ipynb #27cd5f49
+# %% ../nbs/56_segment.ipynb #162f12e9
 def predict_masks(
     unet:nn.Module, # of `create_unet` or `load_unet`
     data:Radiographs, # images
@@ -191,7 +191,7 @@ def mask_loss(
     both, p, y = sums.tolist()
     return pixel + 1 - (2*both + 1)/(p + y + 1)
 
-# %% ../nbs/56_segment.ipynb #432d0dc3
+# %% ../nbs/56_segment.ipynb #7dfd85d9
 class BestMasks(KeepBest):
     "Look at the loss on validation `checks` times, evenly spread; raises `OtcxrError` for a loss that is not finite"
     score, larger = 'valid_loss', False
@@ -216,7 +216,7 @@ class BestMasks(KeepBest):
         if not math.isfinite(valid): raise OtcxrError(f'the validation loss is {valid} after step {step}: lower lr ({self.lr:g})')
         return dict(step=step, train_loss=float(train), valid_loss=valid)
 
-# %% ../nbs/56_segment.ipynb #95f30bc5
+# %% ../nbs/56_segment.ipynb #5a4afdc4
 def unet_groups(
     unet:nn.Module, # of `create_unet`
 ) -> list: # [parameters of the trunk, all others]
@@ -249,7 +249,7 @@ def unet_learner(
     learn.recorder.train_metrics, learn.recorder.valid_metrics = True, False
     return learn
 
-# %% ../nbs/56_segment.ipynb #03da727f
+# %% ../nbs/56_segment.ipynb #8699dc8c
 def train_unet(
     encoder:Encoder, # it is copied, not changed
     data:Radiographs, # with masks
@@ -279,7 +279,7 @@ def train_unet(
     history = pd.DataFrame(best.rows)[['step', 'train_loss', 'valid_loss', 'images_per_s']]
     return unet.eval(), history.assign(kept=history.valid_loss == history.valid_loss.min())
 
-# %% ../nbs/56_segment.ipynb #2f2ffb42
+# %% ../nbs/56_segment.ipynb #ef75a3b7
 def measure_masks(
     unet:nn.Module, # of `create_unet`
     data:Radiographs, # with masks
@@ -309,7 +309,7 @@ def image_table(
     t = data.table.loc[data.table.split == split, ['image_id', 'patient_id', 'split']]
     return pd.concat([t.astype(str), found.reindex(t.index)], axis=1).reset_index(drop=True)
 
-# %% ../nbs/56_segment.ipynb #e2df2a12
+# %% ../nbs/56_segment.ipynb #5124c3ef
 def score_unet(
     unet:nn.Module, # trained
     data:Radiographs, # with masks
@@ -359,7 +359,7 @@ class Segmentation:
         return (f"{self.mask}, {self.split}: {', '.join(said)}; {r.images} images of {r.patients} patients, {r.positives} with a mask, "
                 f'{r.unknown} unknown and left out; threshold {self.threshold:g}, smallest area {self.min_area:g} pixels')
 
-# %% ../nbs/56_segment.ipynb #d059cbbb
+# %% ../nbs/56_segment.ipynb #a588f155
 def seeds_table(
     runs:list, # `Segmentation`s of the same images, one a seed
 ) -> pd.DataFrame: # as `Segmentation.table`; of several the means, without threshold and smallest area
@@ -367,7 +367,7 @@ def seeds_table(
     if len(runs) == 1: return runs[0].table()
     return segment_metrics(runs, runs[0].split).assign(mask=runs[0].mask, split=runs[0].split)
 
-# %% ../nbs/56_segment.ipynb #5f59e9ac
+# %% ../nbs/56_segment.ipynb #3d959b51
 def save_images(
     images:pd.DataFrame, # of a `Segmentation`
     path, # images.parquet
@@ -390,7 +390,7 @@ def load_images(
     images.attrs['about'] = json.loads(meta[b'otcxr'])
     return images
 
-# %% ../nbs/56_segment.ipynb #4b8bb1b6
+# %% ../nbs/56_segment.ipynb #f9cfee06
 SEGMENT_FILES = ('checkpoint.pt', 'images.parquet', 'grid.csv', 'history.csv', 'table.csv', 'unet.safetensors', 'provenance.json')
 
 def save_segmentation(
@@ -418,7 +418,7 @@ def load_segmentation(
     history, grid = (pd.read_csv(out/f) for f in ('history.csv', 'grid.csv'))
     return Segmentation(prov['mask'], load_images(out/'images.parquet'), grid, prov['threshold'], prov['min_area'], history, split)
 
-# %% ../nbs/56_segment.ipynb #b62335c7
+# %% ../nbs/56_segment.ipynb #d5b0b17e
 def need_masks(
     data:Radiographs, # with masks
     mask:str, # name of one

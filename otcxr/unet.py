@@ -7,18 +7,19 @@ Docs: https://otcxr.github.io/otcxr/unet.html.md"""
 # %% auto #0
 __all__ = ['PIXEL_LOSSES', 'create_unet', 'dice_loss', 'focal_loss', 'segment_loss', 'save_unet', 'load_unet']
 
-# %% ../nbs/55a_unet.ipynb #653c31a0
+# %% ../nbs/55a_unet.ipynb #4f01a55a
 import warnings
 
-# %% ../nbs/55a_unet.ipynb #13f67d46
+# %% ../nbs/55a_unet.ipynb #559a3886
 warnings.filterwarnings('ignore', '`torch.jit.script` is deprecated', FutureWarning) # fastai 2.8 uses it on import
 
-# %% ../nbs/55a_unet.ipynb #842fbef6
+# %% ../nbs/55a_unet.ipynb #c3656ed2
 import copy
 import json
 
 import torch
 import torch.nn.functional as F
+from fastai.layers import ToTensorBase
 from fastai.vision.models.unet import DynamicUnet
 from torch import nn
 from torchvision.models.resnet import ResNet
@@ -40,6 +41,7 @@ def create_unet(
     if size < 32: raise OtcxrError(f'a U-Net needs images of 32 pixels or more, got {size}')
     stages = (net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4)
     unet = DynamicUnet(copy.deepcopy(nn.Sequential(*stages)), 1, (size, size), last_cross=last_cross)
+    unet.layers = nn.ModuleList(layer for layer in unet.layers if not isinstance(layer, ToTensorBase)) # plain tensors in and out
     unet.in_channels = encoder.in_channels
     return unet.train()
 
@@ -69,7 +71,7 @@ def segment_loss(
     "A loss of single pixels plus soft Dice"
     return PIXEL_LOSSES[kind](logits, target) + dice_loss(logits, target)
 
-# %% ../nbs/55a_unet.ipynb #e9c0d36f
+# %% ../nbs/55a_unet.ipynb #7c332b21
 def save_unet(
     unet:nn.Module, # of `create_unet`
     path, # unet.safetensors

@@ -381,8 +381,8 @@ def finetune(
     out=None, # folder of the run; nothing is written where None
     name:str='finetuned', # of the method, in the files
     pretraining_seed:int|None=None, # of the weights, for the files
-    device=None, # where to train; None: the fastest there is
-    progress:str='auto', # 'bar', 'lines' (one an epoch), 'none'; 'auto': a bar on a terminal, else lines
+    device:Optional[str]=None, # where to train; None: the fastest there is
+    progress:Literal['auto', 'bar', 'lines', 'none']='auto', # a bar, a line an epoch, nothing; auto: a bar on a terminal, else lines
     allow_shared_patients:bool=False, # True: do not refuse patients that stand in two splits
 ) -> FinetuneResult:
     "Train encoder and head on the labelled share, keep the epoch that is best on validation, predict. Raises `OtcxrError` for bad input"
@@ -415,8 +415,8 @@ def finetune_grid(
     encoders:dict, # name -> Encoder
     data:Radiographs, # with splits
     cfg:FinetuneConfig|None=None, # its fraction and seed are set for each run
-    fractions=(1.,), # shares of the training patients whose labels are used
-    seeds=(0,), # each draws other patients, another head, other views
+    fractions:list[float]=(1.,), # shares of the training patients whose labels are used
+    seeds:list[int]=(0,), # each draws other patients, another head, other views
     out='runs/finetune', # folder; one below it for each run, named by what the run depends on
     **kwargs, # of `finetune`
 ) -> dict: # (name, fraction, seed) -> FinetuneResult
@@ -433,16 +433,16 @@ def finetune_grid(
 
 # %% ../nbs/54_finetune.ipynb #1f961285
 def finetune_weights(
-    weights, # run folders, safetensors files, 'random', or NAME=PATH
+    weights:list[str], # run folders, safetensors files, 'random', or NAME=PATH
     data=None, # Radiographs, or what `load_radiographs` takes; the data of the first weights' run where None
-    fractions=(1.,), # shares of the training patients whose labels are used
-    seeds=(0,), # see `finetune_grid`
+    fractions:list[float]=(1.,), # shares of the training patients whose labels are used
+    seeds:list[int]=(0,), # see `finetune_grid`
     cfg:FinetuneConfig|None=None, # its defaults where None
-    out='runs/finetune', # folder of the runs and tables
+    out:str='runs/finetune', # folder of the runs and tables
     split:str='test', # split the tables are about; 'valid' leaves test untouched while something is still being chosen
     allow_leak:bool=False, # True: go on where an encoder has seen patients of that split
-    device=None, # where to train; None: the fastest there is
-    progress:str='auto', # as for `finetune`
+    device:Optional[str]=None, # where to train; None: the fastest there is
+    progress:Literal['auto', 'bar', 'lines', 'none']='auto', # as for `finetune`
 ) -> tuple: # (table: method, protocol, fraction, finding, metric ...; the same of paired differences; {(method, fraction, seed): run})
     "Fine-tune every encoder at every fraction with every seed; tables as those of `otcxr.predictions.probe_weights`"
     start, loaded, cfg = time.time(), load_encoders(weights), cfg or FinetuneConfig()

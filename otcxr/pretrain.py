@@ -301,7 +301,7 @@ def pretrain(
     data:Radiographs|None=None, # the images; None: `cfg.data` is loaded
     out=None, # folder of the run; None: `cfg.out`
     resume:bool=True, # continue what `out` holds; False: delete the run in it and begin again
-    device=None, # where to train; None: the fastest there is
+    device:Optional[str]=None, # where to train; None: the fastest there is
     progress:Literal['auto', 'bar', 'lines', 'none']='auto', # a bar, a line an epoch, nothing; auto: a bar on a terminal, else lines
 ) -> PretrainResult:
     """Train from a configuration to weights; a run that was interrupted at any moment is continued exactly.

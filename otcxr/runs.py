@@ -104,8 +104,8 @@ def clear_run(
     out:Path, # folder
     files, # names of the files of this kind of run, or patterns
 ):
-    "Remove a run to begin again; other files stay"
-    for pattern in files:
+    "Remove a run to begin again, first what says that it is finished; other files stay"
+    for pattern in ('provenance.json', *files):
         for f in out.glob(pattern): f.unlink()
 
 # %% ../nbs/41_runs.ipynb #63fa5da7

@@ -7,8 +7,8 @@ Docs: https://otcxr.github.io/otcxr/augment.html.md"""
 # %% auto #0
 __all__ = ['PRESETS', 'TRIES', 'MEAN', 'STD', 'CORNERS', 'Augment', 'augment_preset', 'apply_theta', 'compose_theta',
            'invert_theta', 'random_theta', 'sample_view', 'adjust', 'gaussian_blur', 'solarize', 'normalize',
-           'denormalize', 'eval_view', 'Views', 'make_view', 'two_views', 'show_views', 'Match', 'token_centres',
-           'correspondence']
+           'denormalize', 'eval_view', 'Views', 'make_view', 'two_views', 'model_inputs', 'show_views', 'Match',
+           'token_centres', 'correspondence']
 
 # %% ../nbs/20_augment.ipynb #433a12a4
 import math
@@ -288,6 +288,13 @@ def two_views(
 ) -> tuple[Views, Views]: # view s and view t
     "Two random views of every image of a batch"
     return make_view(x, cfg, generator, 0), make_view(x, cfg, generator, 1)
+
+def model_inputs(
+    views_s: Views, # views s of a batch
+    views_t: Views, # views t of the same batch
+) -> tuple: # images of s and t, (B, 1, size, size) each, and their maps, (B, 2, 3) each
+    "What a method's forward pass takes"
+    return views_s.images, views_t.images, views_s.theta, views_t.theta
 
 # %% ../nbs/20_augment.ipynb #ac88d415
 CORNERS = torch.tensor([[-1., -1], [1, -1], [1, 1], [-1, 1]])

@@ -36,7 +36,7 @@ from fastai.torch_core import to_device
 from fastcore.basics import noop, patch
 
 from . import augment
-from .augment import Augment, two_views
+from .augment import Augment, model_inputs, two_views
 from .config import Config, config_diff
 from .core import OtcxrError, append_csv_row, atomic_path, get_rng_state, set_rng_state
 
@@ -151,7 +151,7 @@ def view_seed(
     return int(np.random.SeedSequence(seed, spawn_key=(1, step)).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 class MakeViews(Callback):
-    "Replace a batch of images by two views of it, made on the device it lives on; `learn.views` keeps them with their geometry"
+    "Replace a batch of images by two views of it and their geometry, made on the device it lives on; `learn.views` keeps them"
     order = -5
     def __init__(self,
         cfg:Augment, # what the views look like
@@ -169,7 +169,7 @@ class MakeViews(Callback):
     def before_batch(self):
         began = time.perf_counter()
         self.learn.views = self.make(self.xb[0], self.learn.step)
-        self.learn.xb = tuple(v.images for v in self.learn.views)
+        self.learn.xb = model_inputs(*self.learn.views)
         self.took += time.perf_counter() - began
 
 # %% ../nbs/40_callback.ipynb #aa63d143
@@ -317,7 +317,7 @@ def loss_names(
     learn.model.eval()
     with torch.no_grad():
         images = to_device(dl.dataset.batch(np.arange(min(8, dl.n))), dl.device)
-        out = learn.model(*(v.images for v in learn.make_views.make(images, 0)))
+        out = learn.model(*model_inputs(*learn.make_views.make(images, 0)))
         parts, monitors = learn.model.loss(out), learn.model.monitors(out)
     learn.model.train(training)
     set_rng_state(rng)

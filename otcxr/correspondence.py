@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 # %% ../nbs/59_correspondence.ipynb #f1341971
-from .augment import Augment, Match, correspondence, two_views
+from .augment import Augment, Match, correspondence, model_inputs, two_views
 from .core import OtcxrError, default_device, seed_everything
 from .datasets import load_radiographs
 from .encoders import named_path, refuse_seen
@@ -117,8 +117,8 @@ SHARP = .03 # epsilon of the sharp plan, as a share of the standard deviation of
 @dataclass
 class Plans:
     "What a network says about B pairs of views"
-    mu: torch.Tensor # (B, N)
-    nu: torch.Tensor # (B, N)
+    mu: torch.Tensor # mass of the plan's rows: (B, N)
+    nu: torch.Tensor # and of its columns: (B, N)
     cost: torch.Tensor # (B, N, N)
     plan: torch.Tensor | None # of training, (B, N, N); None: a method without transport
     grid: tuple # (h, w), N = h * w
@@ -137,14 +137,15 @@ def transport_plans(
 ) -> Plans: # on the CPU
     "Costs, marginals and plans of all pairs"
     device = next(model.parameters()).device
-    outputs = [model(s.images.to(device), t.images.to(device)) for s, t in views]
+    outputs = [model(*(x.to(device) for x in model_inputs(s, t))) for s, t in views]
     grid = outputs[0].grid
     if outputs[0].plan is None:
         cost = torch.cat([cosine_cost(o.tokens_s.float(), o.tokens_t.float()).cpu() for o in outputs])
         uniform = torch.full(cost.shape[:2], 1/cost.shape[1])
         return Plans(uniform, uniform, cost, None, grid)
-    mu, nu, cost, plan = (torch.cat([getattr(o, k).float().cpu() for o in outputs]) for k in ('mu', 'nu', 'cost', 'plan'))
-    return Plans(mu, nu, cost, plan, grid)
+    cost, plan = (torch.cat([getattr(o, k).float().cpu() for o in outputs]) for k in ('cost', 'plan'))
+    plan = plan/plan.sum((1, 2), keepdim=True)
+    return Plans(plan.sum(2), plan.sum(1), cost, plan, grid)
 
 # %% ../nbs/59_correspondence.ipynb #a9acff94
 def measure_plans(

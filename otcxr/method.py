@@ -10,9 +10,8 @@ __all__ = ['METHODS', 'Output', 'MethodConfig', 'setting_names', 'method', 'TwoV
 
 # %% ../nbs/34_method.ipynb #b87f9640
 import copy
-import math
 from dataclasses import dataclass, fields
-from typing import Literal, Optional
+from typing import ClassVar, Literal, Optional
 
 import torch
 from fastcore.basics import patch
@@ -47,6 +46,8 @@ METHODS = {} # name -> class of the method, in the order in which they were regi
 @dataclass
 class MethodConfig(Config):
     "What every method is told. The settings of one method alone stand in a class that derives from this one."
+    former_name: ClassVar[Optional[str]] = None # by which older versions called this method, where another has that name today
+
     method: str = 'otcxr' # its name in `METHODS`
     arch: str = 'resnet18' # backbone, see `otcxr.encoder.create_backbone`
     in_channels: int = 1 # channels of the images
@@ -85,12 +86,20 @@ def resolve(cls:MethodConfig,
             raise OtcxrError(f"method {d.get('method', cls.method)!r} has no setting {key!r}, which is one of {owner!r}; it has: {own}")
     return chosen
 
+def _written_by(d, name):
+    "The method that wrote `d` under `name`: one with that former name, where `d` has settings that only this one knows"
+    for other, m in METHODS.items():
+        if m.config.former_name == name and set(d) & setting_names(m.config) - setting_names(METHODS[name].config): return other
+    return name
+
 @patch(cls_method=True)
 def upgrade(cls:MethodConfig,
     d:dict, # settings that an older version wrote
 ) -> dict: # the same by the names of today, without those of other methods
     "Translate what is found in the files of an older version."
-    if cls is MethodConfig: return _config_class(cls, d).upgrade(d)
+    if cls is MethodConfig:
+        d = {**d, 'method': _written_by(d, d.get('method', cls.method))}
+        return _config_class(cls, d).upgrade(d)
     return super(MethodConfig, cls).upgrade({k: v for k, v in d.items() if not _owner(k, cls)})
 
 # %% ../nbs/34_method.ipynb #dc4337e5
@@ -120,10 +129,21 @@ class TwoViews(nn.Module):
         super().__init__()
         self.cfg = cfg
         self.encoder = Encoder(cfg.arch, cfg.in_channels, size)
-        self.expander = Expander(self.encoder.dim, tuple(cfg.widths), cfg.expander_norm)
+        heads = self.create_heads(self.encoder.dim)
+        for name, head in heads.items(): self.add_module(name, head)
+        self.head_names = tuple(heads)
         if cfg.target != 'shared':
-            self.target = copy.deepcopy(nn.ModuleList([self.encoder, self.expander]))
+            self.target = copy.deepcopy(nn.ModuleList([self.encoder, *self.heads]))
             if cfg.target == 'ema': self.target.requires_grad_(False)
+
+    def create_heads(self,
+        dim:int, # C, width of the features
+    ) -> dict: # name to module; the second view has each of them too, or a copy where it has a network of its own
+        "What follows the encoder, on both sides."
+        return dict(expander=Expander(dim, tuple(self.cfg.widths), self.cfg.expander_norm))
+
+    @property
+    def heads(self): return tuple(getattr(self, name) for name in self.head_names) # modules, in the order of `create_heads`
 
     def loss(self,
         out:Output, # of the forward pass
@@ -136,41 +156,48 @@ class TwoViews(nn.Module):
 @torch.no_grad()
 def update_target(self:TwoViews):
     "One step of the moving average, target <- ema * target + (1 - ema) * online. `encode` calls it in training."
-    online = [*self.encoder.parameters(), *self.expander.parameters()]
-    for new, old in zip(online, self.target.parameters()): old.lerp_(new, 1 - self.cfg.ema)
+    online = nn.ModuleList([self.encoder, *self.heads])
+    for new, old in zip(online.parameters(), self.target.parameters()): old.lerp_(new, 1 - self.cfg.ema)
 
 @patch
 def encode(self:TwoViews,
     view_s:torch.Tensor, # first views: (B, in_channels, H, W)
     view_t:torch.Tensor, # second views, of the same images in the same order: (B, in_channels, H, W)
-) -> tuple: # (features of s, features of t), each `otcxr.encoder.Features`; (expander of s, expander of t)
-    "Both views through their networks."
+) -> tuple: # (features of s, features of t), each `otcxr.encoder.Features`; (heads of s, heads of t), each as `create_heads` has them
+    "Both views through their networks. Raises `OtcxrError` for a batch of one in training."
+    if self.training and len(view_s) < 2:
+        raise OtcxrError('a batch of one image cannot train: variance, covariance and batch norm are taken over the batch')
     if self.cfg.target == 'shared':
         both = self.encoder(torch.cat([view_s, view_t]))
         halves = zip(both.tokens.chunk(2), both.pooled.chunk(2))
-        return [type(both)(z, g, both.grid) for z, g in halves], (self.expander, self.expander)
+        return [type(both)(z, g, both.grid) for z, g in halves], (self.heads, self.heads)
     if self.cfg.target == 'ema' and self.training: self.update_target()
-    encoder_t, expander_t = self.target
+    encoder_t, *heads_t = self.target
     trains = torch.is_grad_enabled() and self.cfg.target == 'separate'
     with torch.set_grad_enabled(trains): t = encoder_t(view_t)
-    return [self.encoder(view_s), t], (self.expander, expander_t)
+    return [self.encoder(view_s), t], (self.heads, heads_t)
 
 @patch
 def forward(self:TwoViews,
     view_s:torch.Tensor, # first views: (B, in_channels, H, W)
     view_t:torch.Tensor, # second views, of the same images in the same order: (B, in_channels, H, W)
+    theta_s:Optional[torch.Tensor]=None, # where the first views lie in their images, see `otcxr.augment.Views`: (B, 2, 3)
+    theta_t:Optional[torch.Tensor]=None, # and the second: (B, 2, 3)
 ) -> Output:
-    "The forward pass of a global method: pooled and expanded features of both views, no plan."
-    (s, t), (expand_s, expand_t) = self.encode(view_s, view_t)
+    "The forward pass of a global method: pooled and expanded features of both views, no plan. It does not ask where the views lie."
+    (s, t), ((expand_s, *_), (expand_t, *_)) = self.encode(view_s, view_t)
     q_s, q_t = expand_s(s.pooled).float(), expand_t(t.pooled).float()
     return Output(s.tokens, t.tokens, s.pooled, t.pooled, q_s, q_t, s.grid)
 
 # %% ../nbs/34_method.ipynb #13d75683
 def relative_entropy(
     p:torch.Tensor, # distributions, over the last dimension: (..., K)
-) -> torch.Tensor: # 0-d, mean of H(p) / log K: 1 uniform, 0 all mass in one place
+    places:Optional[torch.Tensor]=None, # how many of the K can hold mass: (...); None: all
+) -> torch.Tensor: # 0-d, mean of H(p) / log K: 1 uniform, 0 all mass in one place; one place alone counts as uniform
     "Entropy as a share of what is possible."
-    return -(p * p.clamp(min=1e-30).log()).sum(-1).mean() / math.log(p.shape[-1])
+    entropy = -(p * p.clamp(min=1e-30).log()).sum(-1)
+    most = torch.full_like(entropy, p.shape[-1]) if places is None else places.to(entropy)
+    return torch.where(most > 1, entropy/most.clamp(min=2).log(), 1.).mean()
 
 # %% ../nbs/34_method.ipynb #22e6bdba
 def centred_rank(

@@ -13,7 +13,7 @@ from dataclasses import fields
 import pandas as pd
 from torch import nn
 
-from . import noncontrastive, otcxr  # noqa: F401, importing a family registers its methods
+from . import noncontrastive, otcxr, single_expander  # noqa: F401, importing a family registers its methods
 from .core import OtcxrError
 from .method import METHODS, MethodConfig
 
@@ -27,12 +27,13 @@ def method_table() -> pd.DataFrame: # columns method, what it is, settings of it
 # %% ../nbs/37_methods.ipynb #b8122604
 PRESETS = {
     'default': {},
-    'literal': dict(transport_on='dense', cost='cosine', regularize_on='pooled', global_weight=0., marginals='softmax', uniform_share=0.,
-                    marginal_grad='lower_cost', debias=False, eps=.05),
+    'literal': dict(method='single_expander', transport_on='dense', cost='cosine', regularize_on='pooled', global_weight=0., marginals='softmax', 
+                    uniform_share=0., marginal_grad='lower_cost', debias=False, eps=.05),
+    'mixed': dict(method='single_expander'),
 } # name -> settings; without 'method' they are OTCXR's
 
 def model_preset(
-    name:str='default', # 'default'; 'literal': the objective as printed, which collapses; or a method, such as 'vicreg'
+    name:str='default', # 'default'; 'literal': as printed, which collapses; 'mixed': the former default; or a method, such as 'vicreg'
     **overrides, # settings to change
 ) -> MethodConfig:
     "A named configuration. Raises `OtcxrError` for an unknown name or setting."

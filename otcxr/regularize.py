@@ -14,23 +14,25 @@ from .core import OtcxrError
 
 # %% ../nbs/33_regularize.ipynb #2769352b
 def _need_batch(q):
-    if q.ndim != 2: raise OtcxrError(f'expected expanded features (B, D), got {tuple(q.shape)}')
+    if q.ndim not in (2, 3): raise OtcxrError(f'expected expanded features (B, D), or expanded tokens (B, N, D), got {tuple(q.shape)}')
     if len(q) < 2:
         raise OtcxrError("variance over a batch of one image is undefined: "
                          "use a batch size of 2 or more and drop the last, incomplete batch")
 
 def variance_term(
-    q:torch.Tensor, # expanded features of one view: (B, D)
+    q:torch.Tensor, # expanded features of one view: (B, D); or expanded tokens: (B, N, D)
 ) -> torch.Tensor: # 0-d, between 0 (every coordinate has unit standard deviation or more) and 1
-    "Hinge on the standard deviation of every coordinate (VICReg, eq. 1). Raises `OtcxrError` for a batch of one."
+    """Hinge on the standard deviation over the batch of every coordinate, at every position (VICReg, eq. 1).
+    Raises `OtcxrError` for a batch of one"""
     _need_batch(q)
     return torch.relu(1 - (q.var(0) + 1e-4).sqrt()).mean()
 
 def covariance_term(
-    q:torch.Tensor, # expanded features of one view: (B, D)
+    q:torch.Tensor, # expanded features of one view: (B, D); or expanded tokens: (B, N, D), of which each is a sample
 ) -> torch.Tensor: # 0-d, not negative
     "Squared off-diagonal entries of the covariance matrix, summed, over D (VICReg, eqs. 3 and 4). Raises `OtcxrError` for a batch of one."
     _need_batch(q)
+    q = q.flatten(0, -2)
     q = q - q.mean(0)
     cov = q.T @ q / (len(q) - 1)
     return (cov.square().sum() - cov.diagonal().square().sum()) / q.shape[1]

@@ -122,6 +122,8 @@ class Plans:
     cost: torch.Tensor # (B, N, N)
     plan: torch.Tensor | None # of training, (B, N, N); None: a method without transport
     grid: tuple # (h, w), N = h * w
+    weight_s: torch.Tensor # how much each patch of s counts in the loss: (B, N), rows sum to 1
+    weight_t: torch.Tensor # and of t: (B, N)
 
     def sharp(self,
         ratio:float=SHARP, # epsilon as a share of the standard deviation of an image's costs
@@ -142,10 +144,10 @@ def transport_plans(
     if outputs[0].plan is None:
         cost = torch.cat([cosine_cost(o.tokens_s.float(), o.tokens_t.float()).cpu() for o in outputs])
         uniform = torch.full(cost.shape[:2], 1/cost.shape[1])
-        return Plans(uniform, uniform, cost, None, grid)
-    cost, plan = (torch.cat([getattr(o, k).float().cpu() for o in outputs]) for k in ('cost', 'plan'))
+        return Plans(uniform, uniform, cost, None, grid, uniform, uniform)
+    cost, plan, mu, nu = (torch.cat([getattr(o, k).float().cpu() for o in outputs]) for k in ('cost', 'plan', 'mu', 'nu'))
     plan = plan/plan.sum((1, 2), keepdim=True)
-    return Plans(plan.sum(2), plan.sum(1), cost, plan, grid)
+    return Plans(plan.sum(2), plan.sum(1), cost, plan, grid, mu, nu)
 
 # %% ../nbs/59_correspondence.ipynb #a9acff94
 def measure_plans(

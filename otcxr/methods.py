@@ -13,7 +13,7 @@ from dataclasses import fields
 import pandas as pd
 from torch import nn
 
-from . import noncontrastive, otcxr, single_expander  # noqa: F401, importing a family registers its methods
+from . import dense_methods, noncontrastive, otcxr, single_expander  # noqa: F401, importing a family registers its methods
 from .core import OtcxrError
 from .method import METHODS, MethodConfig
 

@@ -281,6 +281,7 @@ def make_view(
         v = _photometry(v, cfg, u[:, 2*TRIES+4:], view, torch.Generator(x.device).manual_seed(seed))
         return Views(v.sub_(MEAN).div_(STD), theta)
 
+# %% ../nbs/20_augment.ipynb #10cc5464
 def two_views(
     x: torch.Tensor, # images, (B, 1, H, W), uint8 or float in [0, 1], on any device
     cfg: Augment, # what to do

@@ -75,7 +75,7 @@ class VICRegL(TwoViews):
 def forward(self:VICRegL,
     view_s:torch.Tensor, # first views: (B, in_channels, H, W)
     view_t:torch.Tensor, # second views, of the same images in the same order: (B, in_channels, H, W)
-    theta_s:Optional[torch.Tensor]=None, # where the first views lie in their images, see `otcxr.augment.Views`: (B, 2, 3); None: all of them
+    theta_s:Optional[torch.Tensor]=None, # where the first views lie in their images, see `otcxr.augment.Views`: (B, 2, 3); None: the frame
     theta_t:Optional[torch.Tensor]=None, # and the second: (B, 2, 3)
 ) -> DenseOutput:
     "Pooled features and tokens through their expanders, in float32, and where the tokens lie."
@@ -84,5 +84,6 @@ def forward(self:VICRegL,
     def map_of(x): return x.view(len(x), *s.grid, x.shape[-1])
     def places(theta): return map_of(apply_theta(everything if theta is None else theta, token_centres(s.grid).to(everything)))
     with torch.autocast(view_s.device.type, enabled=False):
-        (q_s, e_s), (q_t, e_t) = (((pooled(f.pooled), map_of(tokens(f.tokens)))) for f, (pooled, tokens) in ((s, heads_s), (t, heads_t)))
-    return DenseOutput(s.tokens, t.tokens, s.pooled, t.pooled, q_s, q_t, s.grid, e_s=e_s, e_t=e_t, place_s=places(theta_s), place_t=places(theta_t))
+        q_s, q_t = heads_s[0](s.pooled), heads_t[0](t.pooled)
+        dense = dict(e_s=map_of(heads_s[1](s.tokens)), e_t=map_of(heads_t[1](t.tokens)), place_s=places(theta_s), place_t=places(theta_t))
+    return DenseOutput(s.tokens, t.tokens, s.pooled, t.pooled, q_s, q_t, s.grid, **dense)

@@ -86,10 +86,12 @@ def resolve(cls:MethodConfig,
             raise OtcxrError(f"method {d.get('method', cls.method)!r} has no setting {key!r}, which is one of {owner!r}; it has: {own}")
     return chosen
 
+# %% ../nbs/34_method.ipynb #b57bacdd
 def _written_by(d, name):
     "The method that wrote `d` under `name`: one with that former name, where `d` has settings that only this one knows"
     for other, m in METHODS.items():
-        if m.config.former_name == name and set(d) & setting_names(m.config) - setting_names(METHODS[name].config): return other
+        former = m.config.former_name == name and name in METHODS
+        if former and set(d) & setting_names(m.config) - setting_names(METHODS[name].config): return other
     return name
 
 @patch(cls_method=True)

@@ -27,8 +27,8 @@ def method_table() -> pd.DataFrame: # columns method, what it is, settings of it
 # %% ../nbs/37_methods.ipynb #b8122604
 PRESETS = {
     'default': {},
-    'literal': dict(method='single_expander', transport_on='dense', cost='cosine', regularize_on='pooled', global_weight=0., marginals='softmax', 
-                    uniform_share=0., marginal_grad='lower_cost', debias=False, eps=.05),
+    'literal': dict(method='single_expander', transport_on='dense', cost='cosine', regularize_on='pooled', global_weight=0.,
+                    marginals='softmax', uniform_share=0., marginal_grad='lower_cost', debias=False, eps=.05),
     'mixed': dict(method='single_expander'),
 } # name -> settings; without 'method' they are OTCXR's
 

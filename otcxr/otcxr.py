@@ -34,7 +34,7 @@ class OTCXRConfig(MethodConfig):
     overlap: bool = True # transport only what both views show; False: all patches
     token_variance: Literal['position', 'all'] = 'position' # over the batch at each position, or over batch and positions together
     centre_bins: int = 0 # subtract from each token what is usual at its place, with so many bins a side of the frame; 0: no
-    marginals: Literal['uniform', 'correspond', 'deviation', 'lower_cost', 'raise_cost'] = 'correspond' # see 'Which patches count'
+    marginals: Literal['uniform', 'correspond', 'deviation', 'lower_cost', 'raise_cost'] = 'correspond' # see below
     pull: float = 4. # gamma, towards tokens that deviate from what is usual at their place; for 'correspond'
     uniform_share: float = .1 # share of CV-SIM's mass that is spread uniformly
     heads: int = 8 # attention heads of CV-SIM
@@ -50,7 +50,8 @@ class OTCXRConfig(MethodConfig):
     def __post_init__(self):
         super().__post_init__()
         if not 0 <= self.local_weight <= 1:
-            raise OtcxrError(f'local_weight is the share of the patches, between 0 (VICReg) and 1 (the patches alone); got {self.local_weight}')
+            raise OtcxrError('local_weight is the share of the patches, between 0 (VICReg) and 1 (the patches alone); '
+                             f'got {self.local_weight}')
         if self.centre_bins < 0: raise OtcxrError(f'centre_bins is a number of bins a side, 0 for none; got {self.centre_bins}')
         if self.pull < 0: raise OtcxrError(f'pull must be 0 or more; got {self.pull}')
 
@@ -91,7 +92,7 @@ def shared_patches(self:OTCXR,
     theta_s:torch.Tensor, # maps of views s to their images: (B, 2, 3)
     theta_t:torch.Tensor, # and of views t: (B, 2, 3)
 ) -> tuple: # patches that are transported, bool (B, N) for each view, and pairs that overlap, bool (B,)
-    "Patches with a partner. A pair without overlap keeps all of them, so that a plan exists, and is not counted. Warns once of such a batch."
+    "Patches with a partner. A pair without overlap keeps all, so that a plan exists, and is not counted. Warns once of such a batch."
     match = correspondence(theta_s, theta_t, grid)
     shared = match.overlap_s.any(1) & match.overlap_t.any(1)
     if not self.cfg.overlap: return torch.ones_like(match.overlap_s), torch.ones_like(match.overlap_t), torch.ones_like(shared)
@@ -187,7 +188,7 @@ def transport_value(self:OTCXR,
 def forward(self:OTCXR,
     view_s:torch.Tensor, # first views: (B, in_channels, H, W)
     view_t:torch.Tensor, # second views, of the same images in the same order: (B, in_channels, H, W)
-    theta_s:Optional[torch.Tensor]=None, # where the first views lie in their images, see `otcxr.augment.Views`: (B, 2, 3); None: all of them
+    theta_s:Optional[torch.Tensor]=None, # where the first views lie in their images, see `otcxr.augment.Views`: (B, 2, 3); None: the frame
     theta_t:Optional[torch.Tensor]=None, # and the second: (B, 2, 3)
 ) -> OTCXROutput:
     "Transport between the dense maps of the two views. All that follows the backbone runs in float32, also under autocast."
@@ -205,6 +206,7 @@ def forward(self:OTCXR,
     return OTCXROutput(s.tokens, t.tokens, s.pooled, t.pooled, q_s, q_t, s.grid, mu, nu, M, plan, value, error,
                        e_s, e_t, *masks, shared, marginal_loss)
 
+# %% ../nbs/35_otcxr.ipynb #cd153a56
 @patch
 def loss(self:OTCXR,
     out:OTCXROutput, # of the forward pass

@@ -306,7 +306,7 @@ def padding(
     found = (v >= min(ends)) & (v <= max(ends))
     taken, left = np.where(found, counts, 0), np.where(found, 0, counts)
     if not taken.any(): return found
-    if not left.any() or effective_number(taken) > effective_number(left):
+    if not left.any() or effective_number(taken) > max(1, effective_number(left)/4):
         info.notes.append('what it calls padding covers the image and is shown')
         return none
     beside = v[left > 0].min() > v[taken > 0].max() or v[left > 0].max() < v[taken > 0].min()
@@ -390,9 +390,9 @@ def names_chest(
 ) -> bool:
     "Whether a part of the body is the chest, or is not said"
     text = _plain_letters(body_part).strip()
-    if text in _SAYS_NOTHING: return True
-    if _SPINE.search(text): return False
     letters, words = re.sub(r'[\W_]+', '', text), re.split(r'[\W_]+', text)
+    if not letters or text in _SAYS_NOTHING: return True
+    if _SPINE.search(text): return False
     whole = any(w in _CHEST_WORDS or w.startswith('LUNG') for w in words)
     return whole or any(_plain_letters(p) in letters for p in _CHEST_PARTS)
 

@@ -184,8 +184,8 @@ def shades(
     "How much of an image its greys show"
     y, counts = y[counts > 0], counts[counts > 0]
     if deep:
-        order = np.argsort(y)
-        low, high = np.interp([.005, .995], np.cumsum(counts[order])/counts.sum(), y[order])
+        y = np.rint(y*65535)
+        low, high = np.percentile(np.repeat(y, counts), (.5, 99.5))
         if high <= low: low, high = y.min(), y.max()
         y = ((y - low)/max(high - low, 1e-300)).clip(0, 1)
     greys = np.bincount(np.rint(y*255).astype(int), counts)

@@ -52,7 +52,7 @@ def dicom_seeds(folder):
     path, seeds = folder/'seed.dcm', []
     extras = [{}, dict(PhotometricInterpretation='MONOCHROME1', WindowCenter=[900, 1000], WindowWidth=[800, 2500], VOILUTFunction='SIGMOID', RescaleSlope=2, RescaleIntercept=-100),
               dict(PixelSpacing=[.2, .1], ViewPosition='PA', PatientName='Doe^Jane', NumberOfFrames=1),
-              dict(PixelPaddingValue=0, PixelPaddingRangeLimit=9, VOILUTSequence=[table(256, 8), table(4096, 12)], WindowCenter=2048, WindowWidth=4096, BodyPartExamined='Thorax'),
+              dict(PixelPaddingValue=0, PixelPaddingRangeLimit=9, VOILUTSequence=[table(256, 8), table(4096, 12)], WindowCenter=2048, WindowWidth=4096, BodyPartExamined='THORAX'),
               dict(ModalityLUTSequence=[table(4096, 16)], PixelAspectRatio=[1, 1], WindowCenter=[128, 2048], WindowWidth=[256, 4096])]
     for encoding in ENCODINGS:
         for bits in (8, 12, 16):

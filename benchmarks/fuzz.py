@@ -20,6 +20,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pydicom
 from PIL import Image
 
 from otcxr.core import real_data
@@ -38,18 +39,29 @@ def pattern(h, w, bits, seed=0):
     return (z.clip(0, 1)*(2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
 
 
+def table(n, bits):
+    "An item of a sequence: a lookup table of n entries"
+    item = pydicom.Dataset()
+    item.add_new('LUTDescriptor', 'US', [n, 0, bits])
+    item.add_new('LUTData', 'OW', np.linspace(0, 2**bits - 1, n).astype('<u2').tobytes())
+    return item
+
+
 def dicom_seeds(folder):
     "-> [(name, bytes, weight)]: every encoding at 8, 12 and 16 bits, with and without the elements that steer the display; the real files"
     path, seeds = folder/'seed.dcm', []
     extras = [{}, dict(PhotometricInterpretation='MONOCHROME1', WindowCenter=[900, 1000], WindowWidth=[800, 2500], VOILUTFunction='SIGMOID', RescaleSlope=2, RescaleIntercept=-100),
-              dict(PixelSpacing=[.2, .1], ViewPosition='PA', PatientName='Doe^Jane', NumberOfFrames=1)]
+              dict(PixelSpacing=[.2, .1], ViewPosition='PA', PatientName='Doe^Jane', NumberOfFrames=1),
+              dict(PixelPaddingValue=0, PixelPaddingRangeLimit=9, VOILUTSequence=[table(256, 8), table(4096, 12)], WindowCenter=2048, WindowWidth=4096, BodyPartExamined='THORAX'),
+              dict(ModalityLUTSequence=[table(4096, 16)], PixelAspectRatio=[1, 1], WindowCenter=[128, 2048], WindowWidth=[256, 4096])]
     for encoding in ENCODINGS:
         for bits in (8, 12, 16):
             if encoding == 'JPEG' and bits != 8: continue
-            write_dicom(path, pattern(96, 80, bits), encoding, bits, **extras[(bits // 4 + len(seeds)) % 3])
+            write_dicom(path, pattern(96, 80, bits), encoding, bits, **extras[(bits // 4 + len(seeds)) % len(extras)])
             data = path.read_bytes()
             seeds.append((f'{encoding}, {bits} bits', data, 4))
             if bits == 12: seeds.append((f'{encoding}, {bits} bits, no preamble', data[132:], 1))
+            if bits == 8 and encoding == 'big endian': seeds.append((f'{encoding}, {bits} bits in words', data.replace(b'\x00\x10OB', b'\x00\x10OW'), 2))
         if encoding != 'JPEG lossless':
             write_dicom(path, np.stack([pattern(96, 80, 8, s) for s in range(3)], -1), encoding)
             seeds.append((f'{encoding}, colour', path.read_bytes(), 1))

@@ -94,7 +94,7 @@ def is_dicom(
 
 # %% ../nbs/10_pixels.ipynb #c353aa5b
 MAX_PIXELS = 80_000_000 # more is a decompression bomb, not a radiograph; digitised film has about 50 million
-MAX_BYTES = 400_000_000 # twice what so many pixels of 16 bits need
+MAX_BYTES = 400_000_000 # of a file, and of its values when they are decoded: twice what so many pixels of 16 bits need
 
 # %% ../nbs/10_pixels.ipynb #b89931f3
 _NO_FILE = {FileNotFoundError: 'there is no such file', IsADirectoryError: 'is a folder, not an image file'}
@@ -112,6 +112,8 @@ def read_bytes(
     except OSError as e: raise RadiographError(path, _NO_FILE.get(type(e), f'cannot be read ({e.strerror or e})')) from None
 
 # %% ../nbs/10_pixels.ipynb #293893dc
+_CHANNELS = {2: 3, 4: 2, 6: 4} # of a PNG file, by its colour type; else 1
+
 def sniff(
     path, # the file
 ) -> tuple: # (kind: 'png', 'jpeg' or 'dicom'; all bytes of the file)
@@ -120,13 +122,16 @@ def sniff(
     data = read_bytes(path)
     if not data: raise RadiographError(path, 'is empty (0 bytes)')
     try:
-        if data[:8] == b'\x89PNG\r\n\x1a\n': kind, (w, h, *_) = 'png', check_png(data)
-        elif data[:3] == b'\xff\xd8\xff': kind, (w, h) = 'jpeg', check_jpeg(data)
+        if data[:8] == b'\x89PNG\r\n\x1a\n':
+            kind, (w, h, bits, colour) = 'png', check_png(data)
+            size = w*h*_CHANNELS.get(colour, 1)*bits//8
+        elif data[:3] == b'\xff\xd8\xff': kind, (w, h), size = 'jpeg', check_jpeg(data), 0
         elif is_dicom(path, data): return 'dicom', data
         else: raise ValueError(f'is neither PNG, JPEG nor DICOM (it begins with {data[:4]!r})')
     except (ValueError, struct.error) as e: raise RadiographError(path, str(e)) from None
     if not w or not h: raise RadiographError(path, f'has no pixels ({w} x {h})')
     if w*h > MAX_PIXELS: raise RadiographError(path, f'claims {w:,} x {h:,} pixels, more than a radiograph has ({MAX_PIXELS:,})')
+    if size > MAX_BYTES: raise RadiographError(path, f'holds {size:,} bytes of values, more than a radiograph has ({MAX_BYTES:,})')
     return kind, data
 
 # %% ../nbs/10_pixels.ipynb #16907f62

@@ -34,11 +34,16 @@ def grey_of(
 def grey_of_png16(
     data: bytes, # a PNG file of 16 bits with colour or alpha
 ) -> np.ndarray: # (H, W) uint16
-    "One channel of a PNG file of 16 bits a channel"
-    x = decode_png(torch.frombuffer(bytearray(data), dtype=torch.uint8)).numpy().astype(np.float64)
-    y = x[0] if len(x) < 3 else np.tensordot([.299, .587, .114], x[:3], 1)
-    if len(x) in (2, 4): y = y * x[-1]/65535 # alpha
-    return np.rint(y).astype(np.uint16)
+    "One channel of a PNG file of 16 bits a channel; in strips, since double precision takes four times the memory of the file's values"
+    x = decode_png(torch.frombuffer(bytearray(data), dtype=torch.uint8)).numpy()
+    grey = np.empty(x.shape[1:], np.uint16)
+    rows = max(1, 100_000//x.shape[2])
+    for top in range(0, x.shape[1], rows):
+        strip = x[:, top:top+rows].astype(np.float64)
+        y = strip[0] if len(x) < 3 else np.tensordot([.299, .587, .114], strip[:3], 1)
+        if len(x) in (2, 4): y = y * strip[-1]/65535 # alpha
+        grey[top:top+rows] = np.rint(y)
+    return grey
 
 # %% ../nbs/12_radiograph.ipynb #da84e7ce
 def read_radiograph(

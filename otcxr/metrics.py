@@ -7,8 +7,8 @@ Docs: https://otcxr.github.io/otcxr/metrics.html.md"""
 # %% auto #0
 __all__ = ['NO_FINDING', 'FEW_PATIENTS', 'why_undefined', 'auroc', 'auprc', 'macro_average', 'macro_auroc', 'patient_weights',
            'bootstrap_draws', 'check_level', 'expanded_tail', 'interval', 'class_patients', 'few_note', 'with_interval',
-           'cluster_bootstrap', 'cluster_mean', 'holm', 'p_value', 'paired_bootstrap', 'placements', 'delong',
-           'plot_intervals', 'roc_points', 'plot_roc', 'effective_rank', 'alignment', 'uniformity']
+           'tidy_table', 'cluster_bootstrap', 'cluster_mean', 'holm', 'p_value', 'paired_bootstrap', 'placements',
+           'delong', 'plot_intervals', 'roc_points', 'plot_roc', 'effective_rank', 'alignment', 'uniformity']
 
 # %% ../nbs/50_metrics.ipynb #5a90b0f4
 from collections.abc import Mapping
@@ -157,26 +157,6 @@ def macro_auroc(
     y, p, findings = _as_columns(y, p, findings)
     return float(macro_average(auroc(y, p), findings))
 
-# %% ../nbs/50_metrics.ipynb #a15c3266
-def _describe(y, p, findings, groups, lost): # labels and scores (N, F), F names, patient (N,), resamples that lack a finding (F,)
-    "-> (the columns that every table begins with, one row a finding, and 'macro'; how many patients each of them rests on)"
-    rows, missing, rare, behind = [], [], [], []
-    for name, labels, scores, few, gone in zip(findings, y.T, p.T, class_patients(y, groups).T, lost):
-        why = why_undefined(labels, scores)
-        counts = dict(positives=(labels == 1).sum(), negatives=(labels == 0).sum(), unknown=np.isnan(labels).sum())
-        rows.append(dict(finding=name, **counts, note=why or few_note(few[0]) or few_note(few[1], 'negatives')))
-        behind.append(0 if why else int(few.min()))
-        if name in NO_FINDING: continue
-        if why: missing.append(f'{name} ({why})')
-        elif gone: rare.append(name)
-    counted = [f not in NO_FINDING for f in findings]
-    n, total = sum(counted), min(len(pd.unique(np.asarray(groups))), int(np.dot(behind, counted)))
-    notes = [f'over {n - len(missing)} of {n} findings; without ' + ', '.join(missing) if missing else f'over {n} findings']
-    if rare: notes.append('some resamples lack ' + ', '.join(rare))
-    if total and few_note(total): notes.append(few_note(total))
-    macro = dict(finding='macro', positives=pd.NA, negatives=pd.NA, unknown=pd.NA, note='; '.join(notes))
-    return rows + [macro], behind + [total]
-
 # %% ../nbs/50_metrics.ipynb #065fae4d
 def patient_weights(
     groups, # (N,) patient of each image
@@ -273,6 +253,35 @@ def with_interval(
     "A number and its interval, where it has one, as text"
     number = f'{getattr(row, name):.{digits}f}'
     return number if np.isnan(row.low) else f'{number} ({row.low:.{digits}f} to {row.high:.{digits}f})'
+
+# %% ../nbs/50_metrics.ipynb #a15c3266
+def _describe(y, p, findings, groups, lost): # labels and scores (N, F), F names, patient (N,), resamples that lack a finding (F,)
+    "-> (the columns that every table begins with, one row a finding, and 'macro'; how many patients each of them rests on)"
+    rows, missing, rare, behind = [], [], [], []
+    for name, labels, scores, few, gone in zip(findings, y.T, p.T, class_patients(y, groups).T, lost):
+        why = why_undefined(labels, scores)
+        counts = dict(positives=(labels == 1).sum(), negatives=(labels == 0).sum(), unknown=np.isnan(labels).sum())
+        rows.append(dict(finding=name, **counts, note=why or few_note(few[0]) or few_note(few[1], 'negatives')))
+        behind.append(0 if why else int(few.min()))
+        if name in NO_FINDING: continue
+        if why: missing.append(f'{name} ({why})')
+        elif gone: rare.append(name)
+    counted = [f not in NO_FINDING for f in findings]
+    n, total = sum(counted), min(len(pd.unique(np.asarray(groups))), int(np.dot(behind, counted)))
+    notes = [f'over {n - len(missing)} of {n} findings; without ' + ', '.join(missing) if missing else f'over {n} findings']
+    if rare: notes.append('some resamples lack ' + ', '.join(rare))
+    if total and few_note(total): notes.append(few_note(total))
+    macro = dict(finding='macro', positives=pd.NA, negatives=pd.NA, unknown=pd.NA, note='; '.join(notes))
+    return rows + [macro], behind + [total]
+
+# %% ../nbs/50_metrics.ipynb #9582dc42
+def tidy_table(
+    rows:list, # a dict a row
+) -> pd.DataFrame: # counts of images and patients as whole numbers, also where one is missing
+    "A table of rows that hold counts"
+    df = pd.DataFrame(rows)
+    counts = df.columns.intersection(['positives', 'negatives', 'unknown', 'patients', 'resamples'])
+    return df.astype(dict.fromkeys(counts, 'Int64'))
 
 # %% ../nbs/50_metrics.ipynb #03dc32fb
 def _with_macro(values, findings): # (..., F), F names -> (..., F + 1)

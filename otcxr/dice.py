@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from .core import OtcxrError
-from .metrics import auroc, bootstrap_draws, interval, p_value, patient_weights
+from .metrics import auroc, bootstrap_draws, class_patients, few_note, interval, p_value, patient_weights
 
 # %% ../nbs/55_dice.ipynb #453008da
 def dice(
@@ -118,6 +118,12 @@ def _why_missing(metric, t): # name, table of known images -> reason, '' where t
     if metric == 'dice_pooled' and not (t.area + t.predicted).any(): return 'nothing there and nothing predicted'
     return ''
 
+def _patients_behind(metric, t): # name, table of known images -> (patients that the number rests on, why it stands alone)
+    masked, empty = class_patients((t.area > 0).to_numpy(float)[:, None], t.patient_id)[:, 0]
+    if metric == 'dice_all': return t.patient_id.nunique(), few_note(t.patient_id.nunique(), 'images')
+    if metric == 'auroc' and empty < masked: return empty, few_note(empty, 'empty images')
+    return masked, few_note(masked, 'masks')
+
 # %% ../nbs/55_dice.ipynb #e7be2087
 def _one_split(t, split): # table -> its rows of the split, by image
     if not (t.split == split).any(): raise OtcxrError(f"no images of split {split}; there are: {', '.join(t.split.unique())}")
@@ -162,7 +168,8 @@ def segment_metrics(
     seed:int=0, # of the resamples
     level:float=.95, # coverage of the intervals
 ) -> pd.DataFrame: # a row a number: metric, value, low, high, images, positives, unknown, patients, resamples, seeds, seed_sd, note
-    "The Dice numbers and the AUROC of images, with percentile intervals over patients. Raises `OtcxrError` where nothing can be measured"
+    """The Dice numbers and the AUROC of images, with percentile intervals over patients; what rests on fewer than
+    `otcxr.metrics.FEW_PATIENTS` has none, and a note. Raises `OtcxrError` where nothing can be measured"""
     known, unknown = known_images(images, split)
     first, values = known[0], np.stack([_values(t) for t in known])
     draws = np.mean([mask_draws(t, n, seed) for t in known], 0)
@@ -170,8 +177,9 @@ def segment_metrics(
     counts = dict(images=len(first), positives=int((first.area > 0).sum()), unknown=unknown, patients=first.patient_id.nunique())
     rows = []
     for k, metric in enumerate(METRICS):
-        row = dict(metric=metric, value=values[:, k].mean()) | interval(draws[:, k], level) | counts
-        rows.append(row | dict(seeds=len(known), seed_sd=sd[k], note=_why_missing(metric, first)))
+        behind, alone = _patients_behind(metric, first)
+        row = dict(metric=metric, value=values[:, k].mean()) | interval(draws[:, k], level, behind) | counts
+        rows.append(row | dict(seeds=len(known), seed_sd=sd[k], note=_why_missing(metric, first) or alone))
     return pd.DataFrame(rows)[['metric', 'value', 'low', 'high', *counts, 'resamples', 'seeds', 'seed_sd', 'note']]
 
 # %% ../nbs/55_dice.ipynb #d02b4673
@@ -198,6 +206,8 @@ def compare_segments(
     for name in (m for m in found if m != baseline):
         for k, metric in enumerate(METRICS):
             value, reference, d = values[name][k], values[baseline][k], draws[name][:, k] - draws[baseline][:, k]
+            behind, alone = _patients_behind(metric, found[baseline][0])
             row = dict(method=name, baseline=baseline, metric=metric, value=value, reference=reference, difference=value - reference)
-            rows.append(row | interval(d, level) | dict(p=p_value(d), note=_why_missing(metric, found[baseline][0])))
+            why = _why_missing(metric, found[baseline][0]) or alone
+            rows.append(row | interval(d, level, behind) | dict(p=p_value(d, behind), note=why))
     return pd.DataFrame(rows)

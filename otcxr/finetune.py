@@ -53,7 +53,7 @@ from .core import OtcxrError, default_device, percent, plain_name, seed_everythi
 from .datasets import load_radiographs
 from .encoder import Encoder
 from .encoders import load_encoders, refuse_seen
-from .features import Classifier, load_classifier, predict, predictions_table, save_classifier
+from .features import Classifier, encoder_key, load_classifier, predict, predictions_table, save_classifier
 from .metrics import macro_auroc
 from .predictions import load_predictions, save_predictions, score_grid
 from .pretrain import adamw, autocast_of, param_groups, pick_precision
@@ -315,8 +315,7 @@ def run_key(
     allow_shared_patients:bool=False, # whether a patient may stand in two splits
 ) -> str: # 16 hexadecimal digits
     "A fingerprint of all that a run depends on"
-    weights = dict(encoder.state_dict())
-    return fingerprint([weights, data.fingerprint, cfg, list(findings or data.findings), split, allow_shared_patients])
+    return fingerprint([encoder_key(encoder), data.fingerprint, cfg, list(findings or data.findings), split, allow_shared_patients])
 
 def read_finetuning(
     out:Path, # folder

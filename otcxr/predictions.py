@@ -23,7 +23,7 @@ from .core import OtcxrError, atomic_path, default_device, percent, plain_name
 from .datasets import load_radiographs
 from .encoders import load_encoders, named_path, refuse_seen
 from .features import extract_features
-from .metrics import cluster_bootstrap, paired_bootstrap
+from .metrics import cluster_bootstrap, paired_bootstrap, with_interval
 from .probe import knn_probe, linear_probe
 from .provenance import fingerprint, provenance, write_tables
 from .splits import label_fractions_of
@@ -289,7 +289,7 @@ def print_scores(
     for r in table.query("finding == 'macro' and metric == 'auroc'").itertuples():
         seeds = f', {r.seeds} seeds (sd {r.seed_sd:.3f})' if r.seeds > 1 else ''
         print(f'{r.method}, {r.protocol}, {percent(r.fraction)}{also(r)}: '
-              f'macro AUROC on {split} {r.value:.3f} ({r.low:.3f} to {r.high:.3f}){seeds}, {r.note}')
+              f'macro AUROC on {split} {with_interval(r)}{seeds}, {r.note}')
     if not len(comparison): return
     print(f'\nDifferences in macro AUROC on {split}, paired over patients:')
     d = comparison.query("finding == 'macro' and metric == 'auroc'")

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from .collection import SPLITS, Radiographs, check_findings, labels_of, refuse_shared_patients
 from .core import OtcxrError, percent
 from .features import predictions_table
-from .metrics import cluster_bootstrap, macro_auroc
+from .metrics import cluster_bootstrap, macro_auroc, with_interval
 from .splits import ids_hash, label_fraction
 
 # %% ../nbs/52_probe.ipynb #28033fe3
@@ -284,7 +284,7 @@ class Probe:
         value = f"{'strength' if self.kind == 'linear' else 'k'} {self.chosen:g}"
         left = '; skipped ' + ', '.join(f'{k} ({v})' for k, v in self.skipped.items()) if self.skipped else ''
         return (f'{self.kind} probe, {share}{value}: macro AUROC on {self.table.split.iloc[0]} '
-                f'{m.value:.3f} ({m.low:.3f} to {m.high:.3f}), {m.note}{left}')
+                f'{with_interval(m)}, {m.note}{left}')
 
 # %% ../nbs/52_probe.ipynb #fb5babb3
 def _probe(kind, models, given, split, n, seed): # models as `choose` takes them, given: of `labelled_splits`

@@ -44,7 +44,9 @@ from .datasets import load_radiographs
 from .dice import compare_segments, dice_table, mask_sums, need_positive, segment_metrics
 from .encoder import Encoder
 from .encoders import load_encoders, refuse_seen
+from .features import encoder_key
 from .mask_data import known_masks, mask_batch, mask_order, mask_rows, mask_view
+from .metrics import with_interval
 from .pretrain import autocast_of
 from .provenance import fingerprint, provenance, write_tables
 from .runs import clear_run, find_run, finish_run, open_run
@@ -353,7 +355,7 @@ class Segmentation:
     def __str__(self):
         t, said = self.table(), []
         for r in t.itertuples():
-            value = f'undefined ({r.note})' if r.note else f'{r.value:.3f} ({r.low:.3f} to {r.high:.3f})'
+            value = f'undefined ({r.note})' if np.isnan(r.value) else with_interval(r) + (f' ({r.note})' if r.note else '')
             said.append(f'{r.metric} {value}')
         r = t.iloc[0]
         return (f"{self.mask}, {self.split}: {', '.join(said)}; {r.images} images of {r.patients} patients, {r.positives} with a mask, "
@@ -445,7 +447,7 @@ def segment_key(
 ) -> str: # 16 hexadecimal digits
     "A fingerprint of all that a run depends on"
     masks = fingerprint([np.packbits(np.asarray(data.masks[mask])), known_masks(data, mask)])
-    return fingerprint([cfg, data.fingerprint, masks, mask, split, dict(encoder.state_dict())])
+    return fingerprint([cfg, data.fingerprint, masks, mask, split, encoder_key(encoder)])
 
 # %% ../nbs/56_segment.ipynb #9d0c27fb
 def segment(

@@ -88,7 +88,7 @@ def refuse_misfit(
     faults = {'missing': [k for k in wanted if k not in found],
               'unknown': [k for k in found if k not in wanted],
               'of another shape': [shapes(k) for k in wanted if k in found and found[k].shape != wanted[k].shape]}
-    told = [f'{len(names)} {what} ({few(names, 3)})' for what, names in faults.items() if names]
+    told = [f'{what}: {few(names, 3)}' for what, names in faults.items() if names]
     if told:
         raise OtcxrError(f'{path} does not fit {arch}: ' + '; '.join(told) + '. Give the architecture that the file was saved from, '
                          f'or a file that holds a {arch} and nothing else')

@@ -84,7 +84,7 @@ class Encoder(nn.Module):
     ):
         super().__init__()
         self.arch, self.in_channels, self.size = arch, in_channels, size
-        self.backbone = create_backbone(arch, in_channels, keep_stride=size >= 224)
+        self.backbone = create_backbone(arch, in_channels, keep_stride=size >= 224).to(memory_format=torch.channels_last)
         self.eval() # so that no batch norm counts the blank image which tells the number of channels
         with torch.no_grad(): self.dim = self._dense(torch.zeros(1, in_channels, max(size, 32), max(size, 32))).shape[1]
         self.train()

@@ -56,7 +56,7 @@ from .encoders import load_encoders, refuse_seen
 from .features import Classifier, encoder_key, load_classifier, predict, predictions_table, save_classifier
 from .metrics import macro_auroc
 from .predictions import load_predictions, save_predictions, score_grid
-from .pretrain import adamw, autocast_of, param_groups, pick_precision
+from .pretrain import adamw, autocast_of, param_groups
 from .probe import labelled_splits
 from .provenance import fingerprint, provenance, write_tables
 from .runs import find_run, finish_run, open_run
@@ -272,8 +272,7 @@ def finetune_learner(
     cbs = [OneView(cfg.view_config(model.size), cfg.seed), Schedule(**one_cycle(cfg, loader.steps)), best]
     if cfg.freeze or cfg.frozen_epochs: cbs.append(Frozen(cfg.epochs if cfg.freeze else cfg.frozen_epochs))
     if cfg.ema: cbs.append(EMA(cfg.ema))
-    layout = torch.channels_last if pick_precision(cfg.precision, device) == 'bf16' else torch.preserve_format
-    model.to(device, memory_format=layout)
+    model.to(device)
     return ResumableLearner(DataLoaders(loader, device=device), model, autocast_of(cfg.precision, device), loss_func=masked_bce,
                             opt_func=partial(adamw, wd=cfg.wd), splitter=finetune_groups, lr=cfg.lr, cbs=cbs)
 

@@ -112,7 +112,7 @@ def clear_run(
 def save_seen(
     out:Path, # folder of the run
     table:pd.DataFrame, # image_id and patient_id of the images that are trained on
-    collection:str, # they come from
+    collection:str|pd.Series, # they come from; of each image, where there are several
 ):
     "Write images.csv"
     with atomic_path(out/'images.csv') as tmp: table[['image_id', 'patient_id']].assign(collection=collection).to_csv(tmp, index=False)

@@ -11,23 +11,7 @@ __all__ = ['LEAST', 'COLUMNS', 'STRUCTURES', 'Measure', 'average', 'enough_patie
            'seed_matrices', 'summary', 'paired', 'mask_cache', 'chestxdet_masks', 'jsrt_masks',
            'development_evaluation']
 
-# %% ../nbs/58b_measures.ipynb #7b18cd56
-import copy
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Optional
-
-import numpy as np
-import pandas as pd
-import torch
-
-# %% ../nbs/58b_measures.ipynb #16737750
-from .cache import build_cache
-from .collection import Radiographs, labels_of, split_patients
-from .core import OtcxrError, atomic_path, cache_home, percent, real_data
-from .datasets import load_radiographs
+# %% ../nbs/58b_measures.ipynb #1a86f4f0
 from otcxr.dense_probe import (
     STRENGTHS,
     Tokens,
@@ -43,6 +27,26 @@ from otcxr.dense_probe import (
     patient_folds,
     within_image_auroc,
 )
+
+# isort: split
+
+# %% ../nbs/58b_measures.ipynb #7b18cd56
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import pandas as pd
+import torch
+
+# %% ../nbs/58b_measures.ipynb #c0981605
+from .cache import build_cache
+from .collection import Radiographs, labels_of, split_patients
+from .core import OtcxrError, atomic_path, cache_home, percent, real_data
+from .datasets import load_radiographs
 from .encoder import Encoder
 from .features import extract_features
 from .localisation import CHESTXDET, resampled_means

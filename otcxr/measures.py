@@ -11,23 +11,7 @@ __all__ = ['LEAST', 'COLUMNS', 'STRUCTURES', 'Measure', 'average', 'enough_patie
            'seed_matrices', 'summary', 'paired', 'mask_cache', 'chestxdet_masks', 'jsrt_masks',
            'development_evaluation']
 
-# %% ../nbs/58b_measures.ipynb #7b18cd56
-import copy
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Optional
-
-import numpy as np
-import pandas as pd
-import torch
-
-# %% ../nbs/58b_measures.ipynb #16737750
-from .cache import build_cache
-from .collection import Radiographs, labels_of, split_patients
-from .core import OtcxrError, atomic_path, cache_home, percent, real_data
-from .datasets import load_radiographs
+# %% ../nbs/58b_measures.ipynb #1a86f4f0
 from otcxr.dense_probe import (
     STRENGTHS,
     Tokens,
@@ -43,6 +27,26 @@ from otcxr.dense_probe import (
     patient_folds,
     within_image_auroc,
 )
+
+# isort: split
+
+# %% ../nbs/58b_measures.ipynb #7b18cd56
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import pandas as pd
+import torch
+
+# %% ../nbs/58b_measures.ipynb #c0981605
+from .cache import build_cache
+from .collection import Radiographs, labels_of, split_patients
+from .core import OtcxrError, atomic_path, cache_home, percent, real_data
+from .datasets import load_radiographs
 from .encoder import Encoder
 from .features import extract_features
 from .localisation import CHESTXDET, resampled_means
@@ -83,7 +87,7 @@ def average(
     draws = macro_average(np.stack([m.draws for m in measures], 1), [m.name for m in measures])
     return Measure(name, float(values), draws, note)
 
-# %% ../nbs/58b_measures.ipynb #34827337
+# %% ../nbs/58b_measures.ipynb #f718208b
 LEAST = 20 # patients with a finding from which on it is measured
 
 def enough_patients(
@@ -92,7 +96,8 @@ def enough_patients(
     least:int=LEAST, # patients
 ) -> np.ndarray: # (F,) bool
     "Which findings are measured. Raises `OtcxrError` where none is"
-    count = pd.DataFrame(labels.any(1)).groupby(np.asarray(patients)).any().sum().to_numpy()
+    can_be_ranked = labels.any(1) & ~labels.all(1)
+    count = pd.DataFrame(can_be_ranked).groupby(np.asarray(patients)).any().sum().to_numpy()
     if (count < least).all(): raise OtcxrError(f'no finding is outlined in {least} patients; the most there are: {count.max()}')
     return count >= least
 
@@ -303,7 +308,7 @@ def load_draws(
     if len(twice): raise OtcxrError(f'{twice.reading.iloc[0]}, seed {twice.seed.iloc[0]}, stands in two files: leave one out')
     return table.astype(dict(reading='category', measure='category'))
 
-# %% ../nbs/58b_measures.ipynb #f8ee1030
+# %% ../nbs/58b_measures.ipynb #e11469a8
 def over_seeds(
     values:np.ndarray, # a number of S seeds in R resamples of the patients: (S, R)
     seeds, # their S numbers
@@ -319,14 +324,13 @@ def seed_matrices(
     table:pd.DataFrame, # of `draws_table`
 ) -> dict: # {(measure, reading): (values (S,), draws (R,) over seeds and patients)}, in the table's order
     "Every measure of every reading over its seeds. Raises `OtcxrError` where networks have different numbers of resamples"
-    found = {}
-    for (measure, reading), t in table.groupby(['measure', 'reading'], sort=False, observed=True):
-        wide = t.pivot(index='seed', columns='draw', values='value').astype(float)
-        found[measure, reading] = wide[0].to_numpy(), over_seeds(wide.drop(columns=0).to_numpy(), [abs(int(s)) for s in wide.index])
-    lengths = {len(draws) for _, draws in found.values()}
+    found, lengths = {}, set(table.groupby(['measure', 'reading', 'seed'], observed=True).size() - 1)
     if len(lengths) > 1:
         there = ', '.join(map(str, sorted(lengths)))
         raise OtcxrError(f'networks with {there} resamples cannot be compared: measure them alike')
+    for (measure, reading), t in table.groupby(['measure', 'reading'], sort=False, observed=True):
+        wide = t.pivot(index='seed', columns='draw', values='value').astype(float)
+        found[measure, reading] = wide[0].to_numpy(), over_seeds(wide.drop(columns=0).to_numpy(), [abs(int(s)) for s in wide.index])
     return found
 
 # %% ../nbs/58b_measures.ipynb #e73fe7c0

@@ -470,7 +470,7 @@ def plot_intervals(
         reach, at = np.clip([t[value] - t.low, t.high - t[value]], 0, None), np.arange(len(findings)) + dy
         ax.errorbar(t[value], at, xerr=reach, fmt='o', ms=4, capsize=2, label=name, color=f'C{i + differences}')
         bare = t.low.isna().to_numpy()
-        ax.plot(t[value][bare], at[bare], 'o', ms=4, color=f'C{i + differences}', mfc='white')
+        ax.plot(t[value][bare], at[bare], 'o', ms=4, color=f'C{i + differences}', mfc='white', zorder=3)
         for y, why in zip(at, t.note.where(bare, '')):
             if why: ax.text(.02, y, why, transform=ax.get_yaxis_transform(), fontsize='x-small', color='.5', va='center')
     if differences or metric == 'auroc': ax.axvline(0 if differences else .5, color='.6', lw=1, ls='--', zorder=0)

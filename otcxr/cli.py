@@ -200,7 +200,8 @@ def print_scores(
     macro = "finding == 'macro' and metric == 'auroc'"
     for r in table.query(macro).itertuples():
         seeds = f', {r.seeds} seeds (sd {r.seed_sd:.3f})' if r.seeds > 1 else ''
-        score = f'{r.value:.3f} ({r.low:.3f} to {r.high:.3f}){seeds}, {r.note}'
+        reach = '' if np.isnan(r.low) else f' ({r.low:.3f} to {r.high:.3f})'
+        score = f'{r.value:.3f}{reach}{seeds}, {r.note}'
         print(f'{r.method}, {r.protocol}, {percent(r.fraction)}{also(r)}: macro AUROC on {split} {score}')
     if not len(comparison): return
     print(f'\nDifferences in macro AUROC on {split}, paired over patients:')
@@ -300,7 +301,9 @@ def print_method(
     split:str, # that was measured
 ):
     "AUROC and AUPRC of every finding, side by side"
-    def interval(r): return '' if np.isnan(r.value) else f'{r.value:.3f} ({r.low:.3f} to {r.high:.3f})'
+    def interval(r):
+        if np.isnan(r.value): return ''
+        return f'{r.value:.3f}' + ('' if np.isnan(r.low) else f' ({r.low:.3f} to {r.high:.3f})')
     t = t.assign(score=[interval(r) for r in t.itertuples()])
     first = t.drop_duplicates('finding').set_index('finding')
     wide = t.pivot(index='finding', columns='metric', values='score').loc[t.finding.unique(), ['auroc', 'auprc']]

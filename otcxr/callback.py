@@ -20,6 +20,7 @@ warnings.filterwarnings('ignore', '`torch.jit.script` is deprecated', FutureWarn
 import math
 import sys
 import time
+import zipfile
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -547,7 +548,10 @@ class Checkpoint(Callback):
 def read(self:Checkpoint) -> dict: # what `save` wrote
     "The file's content. Raises `OtcxrError` for a file that cannot be read, another configuration or other data"
     device = next(self.model.parameters()).device
-    try: state = torch.load(self.file, map_location=device, weights_only=True)
+    try:
+        with zipfile.ZipFile(self.file) as z: damaged = z.testzip() # PyTorch does not look at the checksums
+        if damaged: raise ValueError(f'{damaged} does not fit its checksum')
+        state = torch.load(self.file, map_location=device, weights_only=True)
     except Exception as e:
         raise OtcxrError(f'{self.file} cannot be read as a checkpoint ({type(e).__name__}): delete it to begin the run again') from e
     if not isinstance(state, dict) or 'otcxr' not in state: raise OtcxrError(f'{self.file} is not a checkpoint of otcxr')

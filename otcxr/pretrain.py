@@ -19,6 +19,7 @@ from otcxr.callback import (
     LossParts,
     MakeViews,
     NonFinite,
+    NonFiniteError,
     PretrainLearner,
     Schedule,
     continue_run,
@@ -316,7 +317,11 @@ def save_pretraining(
     out:Path, # its folder
     start:float, # `time.time()` when it was started
 ):
-    "Write weights and provenance"
+    "Write weights and provenance. Raises `NonFiniteError` for weights that the last step has spoilt"
+    bad = [k for k, v in learn.model.state_dict().items() if v.is_floating_point() and not v.isfinite().all()]
+    if bad:
+        raise NonFiniteError(f'after the last step {len(bad)} tensors of weights are not finite, {bad[0]} first: the run is not finished. '
+                             'Begin again with a lower lr, or with clip', learn.step, bad[0])
     history = read_history(out/'history.csv')
     save_weights(learn.model, out/'weights.safetensors', cfg)
     heads = {k: v for k, v in learn.model.state_dict().items() if not k.startswith('encoder.backbone.')}

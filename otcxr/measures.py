@@ -69,7 +69,7 @@ class Measure:
     def interval(self,
         level:float=.95, # coverage
     ) -> dict: # low, high, resamples: those in which it is defined
-        "Percentile interval over patients"
+        "Percentile interval over patients; it has no correction for few of them, which `enough_patients` leaves out"
         check_level(level)
         return interval(self.draws, level)
 

@@ -7,8 +7,8 @@ Docs: https://otcxr.github.io/otcxr/augment.html.md"""
 # %% auto #0
 __all__ = ['PRESETS', 'TRIES', 'MEAN', 'STD', 'CORNERS', 'Augment', 'augment_preset', 'apply_theta', 'compose_theta',
            'invert_theta', 'random_theta', 'sample_view', 'adjust', 'gaussian_blur', 'solarize', 'normalize',
-           'denormalize', 'eval_view', 'Views', 'make_view', 'two_views', 'model_inputs', 'show_views', 'Match',
-           'token_centres', 'correspondence']
+           'denormalize', 'eval_view', 'Views', 'make_view', 'two_views', 'model_inputs', 'theta_or_frame',
+           'show_views', 'Match', 'token_centres', 'correspondence']
 
 # %% ../nbs/20_augment.ipynb #433a12a4
 import math
@@ -296,6 +296,13 @@ def model_inputs(
 ) -> tuple: # images of s and t, (B, 1, size, size) each, and their maps, (B, 2, 3) each
     "What a method's forward pass takes"
     return views_s.images, views_t.images, views_s.theta, views_t.theta
+
+def theta_or_frame(
+    theta: torch.Tensor | None, # maps from views to their images, (B, 2, 3); None: not told
+    images: torch.Tensor, # the views, (B, 1, size, size)
+) -> torch.Tensor: # (B, 2, 3)
+    "Where views lie; views of which it is not told are taken to be whole frames"
+    return torch.eye(2, 3, device=images.device).expand(len(images), -1, -1) if theta is None else theta
 
 # %% ../nbs/20_augment.ipynb #ac88d415
 CORNERS = torch.tensor([[-1., -1], [1, -1], [1, 1], [-1, 1]])

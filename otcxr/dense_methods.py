@@ -14,7 +14,7 @@ from typing import Literal, Optional
 import torch
 from fastcore.basics import patch
 
-from .augment import apply_theta, token_centres
+from .augment import apply_theta, theta_or_frame, token_centres
 from .core import OtcxrError
 from .encoder import Expander
 from .method import MethodConfig, Output, TwoViews, method
@@ -80,10 +80,10 @@ def forward(self:VICRegL,
 ) -> DenseOutput:
     "Pooled features and tokens through their expanders, in float32, and where the tokens lie."
     (s, t), (heads_s, heads_t) = self.encode(view_s, view_t)
-    everything = torch.eye(2, 3, device=s.pooled.device).expand(len(view_s), -1, -1)
     def map_of(x): return x.view(len(x), *s.grid, x.shape[-1])
-    def places(theta): return map_of(apply_theta(everything if theta is None else theta, token_centres(s.grid).to(everything)))
+    def places(theta, view): return map_of(apply_theta(theta_or_frame(theta, view), token_centres(s.grid).to(view.device)))
     with torch.autocast(view_s.device.type, enabled=False):
         q_s, q_t = heads_s[0](s.pooled), heads_t[0](t.pooled)
-        dense = dict(e_s=map_of(heads_s[1](s.tokens)), e_t=map_of(heads_t[1](t.tokens)), place_s=places(theta_s), place_t=places(theta_t))
+        dense = dict(e_s=map_of(heads_s[1](s.tokens)), e_t=map_of(heads_t[1](t.tokens)))
+    dense |= dict(place_s=places(theta_s, view_s), place_t=places(theta_t, view_t))
     return DenseOutput(s.tokens, t.tokens, s.pooled, t.pooled, q_s, q_t, s.grid, **dense)

@@ -15,7 +15,7 @@ from typing import Literal, Optional
 import torch
 from fastcore.basics import patch
 
-from .augment import correspondence
+from .augment import correspondence, theta_or_frame
 from .core import OtcxrError
 from .cvsim import CVSIM, correspondence_loss, restrict_mass
 from .encoder import Expander
@@ -193,8 +193,7 @@ def forward(self:OTCXR,
 ) -> OTCXROutput:
     "Transport between the dense maps of the two views. All that follows the backbone runs in float32, also under autocast."
     (s, t), (heads_s, heads_t) = self.encode(view_s, view_t)
-    everything = torch.eye(2, 3, device=s.pooled.device).expand(len(view_s), -1, -1)
-    theta_s, theta_t = (everything if theta is None else theta for theta in (theta_s, theta_t))
+    theta_s, theta_t = theta_or_frame(theta_s, view_s), theta_or_frame(theta_t, view_t)
     theta = torch.cat([theta_s, theta_t])
     with torch.autocast(view_s.device.type, enabled=False):
         q_s, q_t = heads_s[0](s.pooled), heads_t[0](t.pooled)

@@ -19,10 +19,9 @@ import torch
 from .augment import Augment, make_view, sample_view
 from .cache import build_cache
 from .collection import Radiographs, split_patients
-from .core import OtcxrError, cache_home, real_data
+from .core import OtcxrError, real_data
 from .dice import dice
-from .provenance import fingerprint
-from .sources import read_csv_table
+from .sources import cache_folder, read_csv_table
 
 # %% ../nbs/55b_mask_data.ipynb #61caf035
 def known_masks(
@@ -143,5 +142,5 @@ def development_masks(
             warnings.simplefilter('ignore')
             t = read_csv_table(root/'index.csv', nih/'images128', findings=[], **columns, masks={mask: root/'masks'/'pneumothorax'},
                                blank_mask='empty', missing='drop')
-    content = fingerprint(t.drop(columns=['path', f'mask:{mask}']))
-    return build_cache(t, cache_home()/'images'/f'{name}-{size}-{content[:8]}', size, progress=False, name=name), mask
+    t.attrs['name'] = name
+    return build_cache(t, cache_folder(t, size, 'frame'), size, progress=False), mask

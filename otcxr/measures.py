@@ -45,15 +45,14 @@ import torch
 # %% ../nbs/58b_measures.ipynb #c0981605
 from .cache import build_cache
 from .collection import Radiographs, labels_of, split_patients
-from .core import OtcxrError, atomic_path, cache_home, percent, real_data
+from .core import OtcxrError, atomic_path, percent, real_data
 from .datasets import load_radiographs
 from .encoder import Encoder
 from .features import extract_features
 from .localisation import CHESTXDET, resampled_means
 from .metrics import auprc, auroc, bootstrap_draws, check_level, interval, macro_average, p_value, patient_weights
 from .probe import linear_probe
-from .provenance import fingerprint
-from .sources import read_csv_table
+from .sources import cache_folder, read_csv_table
 
 # %% ../nbs/58b_measures.ipynb #0ca3f37d
 @dataclass
@@ -372,9 +371,8 @@ def mask_cache(
     size:int, # side in pixels
 ) -> Radiographs:
     "The images and masks of a table, kept by their content"
-    content = fingerprint(table.drop(columns=['path', *(c for c in table if c.startswith('mask:'))]))
-    names = fingerprint([c for c in table if c.startswith('mask:')])
-    return build_cache(table, cache_home()/'images'/f'{name}-{size}-{content[:8]}-{names[:4]}', size, progress=False, name=name)
+    table.attrs['name'] = name
+    return build_cache(table, cache_folder(table, size, 'frame'), size, progress=False)
 
 def chestxdet_masks(
     size:int=128, # side in pixels

@@ -142,7 +142,7 @@ def _listed_folder(p): # a cache or a collection -> Listed
     source = SOURCES[kind]
     if isinstance(source, Ready): return replace(listed(source.load(p)), name=p.name)
     t = source.read(p, images=False)
-    return replace(listed(t), name=p.name)
+    return replace(listed(t), name=p.name, patients=source.whose(t))
 
 # %% ../nbs/22_audit.ipynb #ffe04f47
 def label_agreement(
@@ -246,19 +246,20 @@ def _compare_pixels(xa, names_a, xb, names_b, within, threshold, same=()): # -> 
     return but(exact, one), but(near, one | {*zip(exact.a, exact.b)}), sorted({*names_a[~a], *names_b[~b]})
 
 # %% ../nbs/22_audit.ipynb #cd2a5a56
-def _between_splits(table, ids): # a table, its `identities` -> Overlap of its splits
+def _between_splits(table, ids): # a table, its `comparable` names -> Overlap of its splits
     "Patients in several splits"
     found = Overlap(('one split', 'another'), rows=(np.zeros(len(table), bool), np.zeros(0, bool)))
     if 'split' not in table: return found
-    ids, split = comparable(ids), table['split'].astype(str).to_numpy()
+    split = table['split'].astype(str).to_numpy()
     known = ids[ids.patient_id != '']
     several = known.groupby(['patients', 'domain', 'patient_id']).filter(lambda g: len(set(split[g.index])) > 1)
     found.rows[0][several.index] = True
     found.patients = sorted({f'{space}:{key}' if space else key for space, key in zip(several.patients, several.patient_id)})
     of = {key: split[i] for i, key in known.patient_id.items()}
     near = [(a, b) for a, b in alike(of, of) if a < b and of[a] != of[b]]
-    if near: found.questions.append(f'{len(near):,} pairs of patient ids in several splits differ only in case, blanks, signs or leading zeros: '
-                                    + few([f'{a!r} and {b!r}' for a, b in near], 2))
+    if near:
+        pairs = few([f'{a!r} and {b!r}' for a, b in near], 2)
+        found.questions.append(f'{len(near):,} patient ids in different splits differ only in case, signs or leading zeros: {pairs}')
     return found
 
 def audit(
@@ -271,18 +272,18 @@ def audit(
     within, a = b is None, listed(a, 'a')
     b = Listed(a.table, None, a.name, a.collection, a.patients) if within else listed(b, 'b')
     a, b = (x if x.patients else replace(x, patients=namespace(patients)) for x in (a, b))
-    ids_a, ids_b = a.identities(), b.identities()
+    ids_a, ids_b = comparable(a.identities()), comparable(b.identities())
     if within:
         if 'split' not in a.table and a.images is None:
             raise OtcxrError(f'{a.name}: has neither splits nor pixels: there is nothing to audit it against; give a second collection')
         found = _between_splits(a.table, ids_a)
     else: found = overlap(ids_a, ids_b, (a.name, b.name))
-    names_a, names_b = (comparable(ids).name.to_numpy() for ids in (ids_a, ids_b))
+    names_a, names_b = ids_a['name'].to_numpy(), ids_b['name'].to_numpy()
     of_shared, unknown = tuple(int(r.sum()) for r in found.rows), tuple(int((ids.patient_id == '').sum()) for ids in (ids_a, ids_b))
     exact, near, blank = _compare_pixels(a.images, names_a, b.images, names_b, within, threshold, found.images)
     labels = label_agreement(a.table, names_a, b.table, names_b, found.images) if found.images else pd.DataFrame()
-    return Audit((a.name, b.name), (len(a.table), len(b.table)), found.images, found.patients, of_shared, unknown, exact, near, blank, labels,
-                 within, found.questions)
+    names, sizes = (a.name, b.name), (len(a.table), len(b.table))
+    return Audit(names, sizes, found.images, found.patients, of_shared, unknown, exact, near, blank, labels, within, found.questions)
 
 # %% ../nbs/22_audit.ipynb #47b41edf
 def refuse_leak(
@@ -294,18 +295,20 @@ def refuse_leak(
     """Raise `OtcxrError` where pre-training and test share patients, images or their content;
     warn of what may be shared and cannot be told"""
     a, b = listed(pretrain, 'the pre-training images'), listed(test, 'the test images')
-    return refuse_overlap(overlap(a.identities(), b.identities(), (a.name, b.name), None if whole is None else listed(whole).identities()), allow)
+    around = None if whole is None else listed(whole).identities()
+    return refuse_overlap(overlap(a.identities(), b.identities(), (a.name, b.name), around), allow)
 
 def refuse_overlap(
     found:Overlap, # of what a network has seen and what it is tested on
     allow:bool=False, # only warn
 ) -> Overlap: # the same
     "Raise `OtcxrError` for what is shared, warn of what is in question"
-    (a, b), (seen, tested) = found.names, found.rows
-    if unknown := found.unknown: found.questions.append(f'{unknown:,} images of {a} are of unknown patients, and were compared by name and content only')
-    if found.questions:
-        warnings.warn(f"{'; '.join(found.questions)}. Say whose patients they are (patients='NAME' where the data are read, on the command line "
-                      'otcxr data cache --patients NAME: one name for one hospital), and they are compared or told apart')
+    a, tested = found.names[0], found.rows[1]
+    questions = list(found.questions)
+    if found.unknown: questions.append(f'{found.unknown:,} images of {a} are of unknown patients: compared by name and content only')
+    if questions:
+        warnings.warn(f"{'; '.join(questions)}. Say whose patients they are (patients='NAME' where the data are read, on the command "
+                      'line otcxr data cache --patients NAME: one name for one hospital), and they are compared or told apart')
     if not (found.images or found.copies or found.patients): return found
     who = few([*found.patients, *found.images, *found.copies], 3)
     copies = f', and {len(found.copies):,} more with the same content' if found.copies else ''

@@ -52,8 +52,8 @@ def keyed(
     t = table.copy(deep=False)
     for column, keys in (('image_id', [plain_text(i) for i in t.image_id]), ('patient_id', list(patient_keys(t.patient_id)))):
         if none := keys.count(None):
-            raise OtcxrError(f"{none:,} of {len(t):,} rows have no value in column '{column}'; where one reads NA or null, it was lost on reading: "
-                             'pandas.read_csv needs keep_default_na=False')
+            raise OtcxrError(f"{none:,} of {len(t):,} rows have no value in column '{column}'; where one reads NA or null, it was lost "
+                             'on reading: pandas.read_csv needs keep_default_na=False')
         if keys != t[column].tolist(): t[column] = pd.Series(keys, t.index, dtype=str)
     return t
 
@@ -86,17 +86,22 @@ class Radiographs:
 
     def __len__(self): return len(self.table)
 
-    @property
-    def size(self) -> tuple: # (H, W)
-        "Pixels of one image"
-        return self.images.shape[1:]
-
     @cached_property
     def fingerprint(self) -> str: # 16 hexadecimal digits
         "Of pixels and labels, not of where the files lie"
         return fingerprint([np.ascontiguousarray(self.images), self.table[['image_id', 'patient_id', 'split', *self.findings]]])
 
+    @cached_property
+    def identities(self) -> pd.DataFrame: # columns `otcxr.overlap.IDENTITY`
+        "Image, patient and content of each row, as a run keeps them of what it was trained on"
+        return identities(self.table, self.name, self.patients, self.images)
+
 # %% ../nbs/13_collection.ipynb #cb6943ec
+@patch(as_prop=True)
+def size(self:Radiographs) -> tuple: # (H, W)
+    "Pixels of one image"
+    return self.images.shape[1:]
+
 @patch
 def counts(self:Radiographs) -> dict: # split -> images
     "How many images each split has; train, valid and test first"
@@ -181,12 +186,6 @@ def split(self:Radiographs,
     masks = {k: m[chosen] for k, m in self.masks.items()} if self.masks else None
     return Radiographs(self.images[chosen], self.table.iloc[rows], self.findings, self.name, masks, self.skipped, self.patients)
 
-# %% ../nbs/13_collection.ipynb #ece15eaf
-@patch
-def identities(self:Radiographs) -> pd.DataFrame: # columns `otcxr.overlap.IDENTITY`
-    "Image, patient and content of each row"
-    return identities(self.table, self.name, self.patients, self.images)
-
 # %% ../nbs/13_collection.ipynb #0b960374
 def check_findings(
     findings, # names that were asked for
@@ -242,7 +241,7 @@ def refuse_shared_patients(
         shared = sorted((patients.get(a, set()) & patients.get(b, set())) - {None})
         who = f'{len(shared)} patients' + (f' of {name}' if name else '')
         if near := alike(patients.get(a, ()), patients.get(b, ())):
-            warnings.warn(f'{few([f"{x!r} in {a} and {y!r} in {b}" for x, y in near], 2)}: are these the same patients? They count as different '
-                          'ones; where they are not, write their ids in one way')
+            pairs = few([f'{x!r} in {a} and {y!r} in {b}' for x, y in near], 2)
+            warnings.warn(f'{pairs}: are these the same patients? They count as different ones; if they are not, write their ids alike')
         if not shared: continue
         raise OtcxrError(f'{who} stand in both {a} and {b} (for example {shared[0]}): scores would be too good. {remedy}')

@@ -8,7 +8,7 @@ Docs: https://otcxr.github.io/otcxr/identity.html.md"""
 __all__ = ['plain_text', 'patient_key', 'patient_keys', 'alike_key', 'alike', 'image_name', 'nih_patient', 'pixel_hash',
            'content_hash']
 
-# %% ../nbs/12a_identity.ipynb #f79edfbf
+# %% ../nbs/12a_identity.ipynb #1ab1a9c1
 import hashlib
 import re
 import unicodedata
@@ -16,11 +16,12 @@ import unicodedata
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/12a_identity.ipynb #5fc5afbd
+# %% ../nbs/12a_identity.ipynb #65633bdd
 def plain_text(
     value, # an id of any type
 ) -> str|None: # None where it is missing or blank
     "An id as text: accents composed, invisible signs gone, no blanks around it and single ones inside; whole numbers without a point"
+    if isinstance(value, str) and value.isascii(): return ' '.join(value.split()) or None
     if value is None or value is pd.NA or value is pd.NaT: return None
     if isinstance(value, (float, np.floating)):
         if np.isnan(value): return None
@@ -45,7 +46,7 @@ def patient_keys(
     keys = {v: patient_key(v) for v in values.unique()}
     return np.array([keys.get(v) for v in values], dtype=object)
 
-# %% ../nbs/12a_identity.ipynb #fa3b5413
+# %% ../nbs/12a_identity.ipynb #ffe6539a
 def alike_key(
     key:str, # of `patient_key`
 ) -> str: # equal for keys that are alike
@@ -63,13 +64,14 @@ def alike(
     for key in sorted(a): by_form.setdefault(alike_key(key), []).append(key)
     return [(other, key) for key in sorted(b) for other in by_form.get(alike_key(key), ()) if other != key]
 
-# %% ../nbs/12a_identity.ipynb #621b0f48
+# %% ../nbs/12a_identity.ipynb #3b2b774c
 def image_name(
     value, # an image id, a path below the data folder
 ) -> str: # '' where there is none
     "The name of an image for comparisons: its whole id, with `/` between folders and without the suffix of an image file"
-    parts = [p.strip() for p in (plain_text(value) or '').replace('\\', '/').split('/')]
-    return re.sub(r'(?i)\.(png|jpe?g|dcm|dicom)$', '', '/'.join(p for p in parts if p not in ('', '.')))
+    name = (plain_text(value) or '').replace('\\', '/')
+    if '/' in name: name = '/'.join(p for p in (part.strip() for part in name.split('/')) if p not in ('', '.'))
+    return re.sub(r'(?i)\.(png|jpe?g|dcm|dicom)$', '', name)
 
 def nih_patient(
     name:str, # of `image_name`
@@ -78,7 +80,7 @@ def nih_patient(
     found = re.fullmatch(r'(?:.*/)?(\d{8})_\d{3}', name)
     return str(int(found[1])) if found else None
 
-# %% ../nbs/12a_identity.ipynb #a6e306ad
+# %% ../nbs/12a_identity.ipynb #a175cedd
 def pixel_hash(
     images, # (N, H, W) uint8
 ) -> np.ndarray: # (N,) text, such as '64x64:9a0f...'

@@ -7,7 +7,7 @@ Docs: https://otcxr.github.io/otcxr/overlap.html.md"""
 # %% auto #0
 __all__ = ['IDS', 'PATIENTS', 'IDENTITY', 'FROM_NIH', 'namespace', 'identities', 'Overlap', 'comparable', 'overlap']
 
-# %% ../nbs/12b_overlap.ipynb #a588a29e
+# %% ../nbs/12b_overlap.ipynb #80b3ab21
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,9 +17,9 @@ from fastcore.basics import patch
 from .core import few
 from .identity import alike, content_hash, image_name, nih_patient, patient_keys, plain_text
 
-# %% ../nbs/12b_overlap.ipynb #e412d7fd
-IDS = ('image_id', 'Image Index', 'image_index', 'ImageId', 'patientId', 'image', 'Image', 'file', 'path', 'filename') # columns of the image
-PATIENTS = ('patient_id', 'Patient ID', 'patient', 'PatientID', 'subject_id') # columns of the patient
+# %% ../nbs/12b_overlap.ipynb #0b1fa0cd
+IDS = ('image_id', 'Image Index', 'image_index', 'ImageId', 'patientId', 'image', 'Image', 'file', 'path', 'filename') # of the image
+PATIENTS = ('patient_id', 'Patient ID', 'patient', 'PatientID', 'subject_id') # of the patient
 IDENTITY = ('image_id', 'patient_id', 'collection', 'patients', 'file_hash', 'pixel_hash') # columns of `identities`
 
 def namespace(
@@ -49,7 +49,7 @@ def identities(
     if 'source_sha256' in table: ids['file_hash'] = table.source_sha256.astype(object).fillna('').where(shown, '').to_numpy()
     return ids
 
-# %% ../nbs/12b_overlap.ipynb #4d807c87
+# %% ../nbs/12b_overlap.ipynb #5d95c9cb
 @dataclass
 class Overlap:
     "What two lists have in common"
@@ -65,6 +65,7 @@ def comparable(
     ids:pd.DataFrame, # of `identities`
 ) -> pd.DataFrame: # the same with `name`, and `domain`: within one, equal ids are the same patient
     "Names and patients in the form in which they are compared"
+    if 'domain' in ids: return ids # it is already
     t = ids.reset_index(drop=True)
     name = t.image_id.map(image_name)
     t['name'] = name.where(t.patients != 'nih', name.str.rsplit('/', n=1).str[-1]) # NIH's names need no folder
@@ -88,7 +89,7 @@ def _relation(a, b, whole): # rows of one domain each; all rows of b's collectio
     pairs = a.merge(whole, on='name', suffixes=('_a', '_b'))
     return 'same' if (_contents(pairs) != 'differ').any() else 'unknown'
 
-# %% ../nbs/12b_overlap.ipynb #bdfde765
+# %% ../nbs/12b_overlap.ipynb #c14ba499
 FROM_NIH = ('nih', 'rsna', 'siim', 'chestmnist') # public collections of NIH's images
 
 def _patient_names(rows): # -> their patients, as reports show them
@@ -104,8 +105,9 @@ def compare_patients(self:Overlap,
     (here, there), (keys_a, keys_b) = self.names, (set(t.patient_id) - {''} for t in (a, b))
     if relation == 'other':
         spaces = {a.patients.iloc[0], b.patients.iloc[0]}
-        if spaces <= set(FROM_NIH): self.questions.append(f'{" and ".join(sorted(spaces))} hold images of the same patients of NIH, without '
-                                                          'saying which: they were compared by content only')
+        if spaces <= set(FROM_NIH):
+            both = ' and '.join(sorted(spaces))
+            self.questions.append(f'{both} hold images of the same patients of NIH without saying which: compared by content only')
         return
     shared, near = keys_a & keys_b, alike(keys_a - keys_b, keys_b - keys_a)
     if relation == 'same':
@@ -116,9 +118,9 @@ def compare_patients(self:Overlap,
                               'and nothing says whether they are the same people')
     if near:
         pairs = few([f'{x!r} and {y!r}' for x, y in near], 2)
-        self.questions.append(f'{len(near):,} patient ids of {here} and {there} differ only in case, blanks, signs or leading zeros: {pairs}')
+        self.questions.append(f'{len(near):,} patient ids of {here} and {there} differ only in case, signs or leading zeros: {pairs}')
 
-# %% ../nbs/12b_overlap.ipynb #0e0d1427
+# %% ../nbs/12b_overlap.ipynb #42025093
 @patch
 def compare_names(self:Overlap,
     a:pd.DataFrame, # rows of one namespace
@@ -140,7 +142,7 @@ def compare_names(self:Overlap,
     pairs = pairs[np.array(ends, bool) & ~people & (_contents(pairs) != 'differ')]
     if len(pairs):
         some = few([f'{x} and {y}' for x, y in zip(pairs.name_a, pairs.name_b)], 2)
-        self.questions.append(f'{len(pairs):,} images of {self.names[1]} differ from images of {self.names[0]} in their folder only: {some}')
+        self.questions.append(f'{len(pairs):,} images of {self.names[1]} differ from those of {self.names[0]} in their folder only: {some}')
 
 @patch
 def compare_content(self:Overlap,
@@ -151,7 +153,7 @@ def compare_content(self:Overlap,
     known = [b[column].isin(set(a[column]) - {''}) for column in ('file_hash', 'pixel_hash')]
     self.copies = sorted(set(b.name[known[0] | known[1]]) - set(self.images))
 
-# %% ../nbs/12b_overlap.ipynb #a70879c5
+# %% ../nbs/12b_overlap.ipynb #aa265b88
 def overlap(
     a:pd.DataFrame, # of `identities`, perhaps of several collections
     b:pd.DataFrame, # of `identities`

@@ -6,14 +6,15 @@ Docs: https://otcxr.github.io/otcxr/heatmaps.html.md"""
 
 # %% auto #0
 __all__ = ['REFERENCES', 'dense_layer', 'fitted_findings', 'grad_cam', 'marginal_map', 'untrained', 'show_panels', 'Explainer',
-           'load_explainer', 'load_explainers']
+           'first_network', 'first_classifier', 'load_explainer', 'load_explainers', 'refuse_explained']
 
 # %% ../nbs/57_heatmaps.ipynb #3648c302
 import copy
 import textwrap
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 # %% ../nbs/57_heatmaps.ipynb #bc0ab9d3
 import matplotlib.pyplot as plt
@@ -27,8 +28,10 @@ from torch import nn
 from .augment import eval_view
 from .collection import check_findings
 from .core import OtcxrError, seed_everything
-from .encoders import named_path
-from .features import eval_mode, load_classifier
+from .encoder import Encoder
+from .encoders import named_path, refuse_seen
+from .features import Classifier, eval_mode, load_classifier
+from .methods import create_model
 from .pretrain import load_model
 
 # %% ../nbs/57_heatmaps.ipynb #c4bacde4
@@ -204,6 +207,8 @@ class Explainer:
     model:nn.Module # a classifier, or a whole OTCXR model
     findings:Optional[list]=None # whose maps a classifier can draw (Grad-CAM); None: a map names no finding (marginals)
     relu:bool=False # see `grad_cam`; of no influence on marginals
+    weights:Optional[Path]=None # file of the network; None: not from a file, or not trained
+    begin:Optional[Callable]=None # () -> the network before training; None: not known, its weights are drawn anew
 
     def maps(self,
         images:np.ndarray, # (n, H, W) uint8
@@ -217,11 +222,28 @@ class Explainer:
 
     def untrained(self) -> 'Explainer':
         "The same kind of map, of the same network before training"
-        return replace(self, model=untrained(self.model))
+        return replace(self, model=self.begin() if self.begin else untrained(self.model), weights=None)
 
 # %% ../nbs/57_heatmaps.ipynb #d4ad869e
 REFERENCES = ('untrained', 'untrained marginals', 'usual place') # names of the maps that others are compared with
 
+def first_network(
+    seed:int, # of the pre-training
+    make, # function that makes the network
+    *args, # of it
+) -> nn.Module: # in evaluation mode
+    "A network as it was before training: the same seed, drawn in the same order, the `random` of every other table"
+    seed_everything(seed)
+    return make(*args).eval()
+
+def first_classifier(
+    like:Classifier, # stays as it is
+) -> Classifier: # with new weights, drawn encoder first
+    "A classifier of the same architecture"
+    e = like.encoder
+    return Classifier(Encoder(e.arch, e.in_channels, e.size), like.findings, like.size)
+
+# %% ../nbs/57_heatmaps.ipynb #338be52e
 def load_explainer(
     path:str|Path, # file of `save_classifier`, folder of a fine-tuned network, or folder of an OTCXR pre-training run
     relu:bool=False, # see `grad_cam`
@@ -229,13 +251,17 @@ def load_explainer(
     "Grad-CAM of a classifier, marginals of a pre-training run. Raises `OtcxrError` for a run whose model has no marginals"
     path = Path(path)
     if (path/'heads.safetensors').is_file():
-        model = load_model(path)[0]
-        if getattr(model, 'cvsim', None) is not None: return Explainer(model)
+        model, cfg = load_model(path)
+        begin = partial(first_network, cfg.seed, create_model, cfg.model, cfg.size)
+        if getattr(model, 'cvsim', None) is not None: return Explainer(model, weights=path/'weights.safetensors', begin=begin)
         name = type(model).__name__
         raise OtcxrError(f'{path}: a {name} model has no marginals; of it, a classifier is needed (otcxr finetune)')
-    classifier = load_classifier(path/'classifier.safetensors' if path.is_dir() else path)[0]
-    return Explainer(classifier, fitted_findings(classifier), relu)
+    file = path/'classifier.safetensors' if path.is_dir() else path
+    classifier, about = load_classifier(file)
+    seed = (about.get('about') or {}).get('pretraining_seed') or 0
+    return Explainer(classifier, fitted_findings(classifier), relu, file, partial(first_network, seed, first_classifier, classifier))
 
+# %% ../nbs/57_heatmaps.ipynb #37ee5bc0
 def load_explainers(
     paths:list[str], # what `load_explainer` takes, or NAME=PATH
     relu:bool=False, # see `grad_cam`
@@ -254,3 +280,13 @@ def load_explainers(
         name = 'untrained marginals' if e.findings is None else 'untrained'
         if name not in fresh: fresh[name] = e.untrained()
     return found | fresh
+
+# %% ../nbs/57_heatmaps.ipynb #f5394c14
+def refuse_explained(
+    explainers:dict, # of `load_explainers`
+    data, # Radiographs
+    split:str, # that is shown
+    allow_leak:bool=False, # only warn
+) -> dict: # {name: sentence of `otcxr.encoders.refuse_seen`}, of those that were trained
+    "Raise `OtcxrError` for a network that has seen patients of the split"
+    return {name: refuse_seen(name, e.weights, data, split, allow_leak) for name, e in explainers.items() if e.weights}

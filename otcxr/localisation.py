@@ -32,7 +32,7 @@ from .collection import check_findings
 from .core import OtcxrError, atomic_path, default_device, real_data
 from .datasets import load_radiographs
 from .features import eval_mode
-from .heatmaps import REFERENCES, load_explainers, show_panels
+from .heatmaps import REFERENCES, load_explainers, refuse_explained, show_panels
 from .metrics import check_level, few_note, holm, interval, p_value, patient_weights, tidy_table
 from .provenance import provenance, write_tables
 
@@ -489,10 +489,12 @@ def explain_images(
     panels:int=6, # images drawn, one a finding first
     n:int=2000, # resamples of the intervals
     device:Optional[str]=None, # where to compute; the fastest there is where None
+    allow_leak:bool=False, # True: go on where a network has seen patients of that split
 ) -> tuple: # (table of `localisation`, table of `localisation_paired`, {method: table of `score_maps`}, figure)
     "Heat maps of classifiers, scored where the data say where findings are; no scores and empty tables for data without boxes and masks"
     start, device = time.time(), device or default_device()
     explainers, data = load_explainers(classifiers, relu), load_radiographs(data)
+    leak = refuse_explained(explainers, data, split, allow_leak) # before any work
     shown = data.split(split)
     findings = common_findings(explainers, data)
     targets = find_targets(shown, findings)
@@ -505,6 +507,7 @@ def explain_images(
         figure = found.panels(shown.images, panels)
     if out is not None:
         with atomic_path(Path(out)/'panels.png') as tmp: figure.savefig(tmp, format='png', bbox_inches='tight')
-        params = dict(classifiers=[str(c) for c in classifiers], data=data.name, size=size, split=split, threshold=threshold, relu=relu)
+        params = dict(classifiers=[str(c) for c in classifiers], data=data.name, size=size, split=split, threshold=threshold, relu=relu,
+                      allow_leak=allow_leak, leak=leak)
         write_tables(out, tables, provenance(params, 0, data, start, **about, files=sorted([*tables, 'panels.png'])))
     return tables.get('scores.csv', pd.DataFrame()), tables.get('paired.csv', pd.DataFrame()), scores, figure

@@ -768,4 +768,4 @@ def make_phantom(
         with ThreadPoolExecutor(workers or os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for _ in tqdm(pool.map(work, range(n)), total=n, desc='phantom', disable=not progress): pass
     finally: torch.set_num_threads(threads)
-    return Radiographs(images, pd.DataFrame(rows), list(FINDINGS), name='phantom', masks=masks)
+    return Radiographs(images, pd.DataFrame(rows), list(FINDINGS), name='phantom', masks=masks, patients='phantom')

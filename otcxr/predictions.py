@@ -6,11 +6,12 @@ Docs: https://otcxr.github.io/otcxr/predictions.html.md"""
 
 # %% auto #0
 __all__ = ['scored_findings', 'save_predictions', 'load_predictions', 'aligned', 'evaluate', 'compare', 'score_grid',
-           'probe_weights', 'read_runs', 'score', 'shares_of', 'print_labels', 'print_scores']
+           'probe_weights', 'read_runs', 'warn_of_leaks', 'score', 'shares_of', 'print_labels', 'print_scores']
 
 # %% ../nbs/53_predictions.ipynb #6e1137bb
 import json
 import time
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -19,9 +20,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .core import OtcxrError, atomic_path, default_device, percent, plain_name
+from .core import OtcxrError, atomic_path, default_device, few, percent, plain_name
 from .datasets import load_radiographs
-from .encoders import load_encoders, named_path, refuse_seen
+from .encoders import leak_of, load_encoders, named_path
 from .features import extract_features
 from .metrics import cluster_bootstrap, paired_bootstrap, with_interval
 from .probe import knn_probe, linear_probe
@@ -166,14 +167,16 @@ def score_grid(
     return _joined(tables, 'method', *front), _joined(differences, 'method', 'baseline', *front)
 
 # %% ../nbs/53_predictions.ipynb #27697598
-def _write_probes(out, tables, probes, encoders, prov): # folder, {file: table}, {(method, protocol, fraction, seed): Probe}, encoders
+def _write_probes(out, tables, probes, encoders, leak, prov): # folder, {file: table}, {(method, protocol, fraction, seed): Probe},
+    # encoders, {method: what `leak_of` found}, provenance
     "Predictions, tables, and last the provenance"
     chosen = [p.selection.assign(method=m, protocol=k, fraction=q, seed=s) for (m, k, q, s), p in probes.items()]
     tables = tables | {'selection.csv': pd.concat(chosen, ignore_index=True)}
     hashes, files = {name: fingerprint(dict(encoder.state_dict())) for name, (encoder, _, _) in encoders.items()}, []
     for (m, k, q, s), p in probes.items():
         files.append(f"predictions/{plain_name(m, k, percent(q).replace(' %', 'pct'), f'seed{s}')}.parquet")
-        about = dict(protocol=k, fraction=q, seed=s, pretraining_seed=encoders[m][1].seed, weights=hashes[m], labels=p.labels)
+        about = dict(protocol=k, fraction=q, seed=s, pretraining_seed=encoders[m][1].seed, weights=hashes[m], labels=p.labels,
+                     leak=leak[m])
         save_predictions(pd.concat(p.predictions.values()), out/files[-1], m, **about, provenance=prov)
     write_tables(out, tables, prov | dict(files=sorted([*tables, *files])))
 
@@ -194,8 +197,7 @@ def probe_weights(
     start, encoders = time.time(), load_encoders(weights, random_init)
     _, first, _ = next(iter(encoders.values()))
     data = load_radiographs(first.data, size=first.data_size) if data is None else load_radiographs(data)
-    for name, (_, _, path) in encoders.items(): # before any work
-        if path: refuse_seen(name, path, data, split, allow_leak)
+    leak = {name: leak_of(name, path, data, split, allow_leak) for name, (_, _, path) in encoders.items()} # before any work
     grid, probes = {}, {}
     for name, (encoder, cfg, _) in encoders.items():
         z = extract_features(encoder, data, size=size or cfg.size, device=device or default_device())
@@ -209,10 +211,10 @@ def probe_weights(
     if out is not None:
         pretraining = {name: cfg.to_dict() for name, (_, cfg, _) in encoders.items()}
         params = dict(weights=[str(w) for w in weights], data=data.name, size=size, split=split, fractions=fractions,
-                      label_seeds=label_seeds, allow_leak=allow_leak, pretraining=pretraining)
+                      label_seeds=label_seeds, allow_leak=allow_leak, leak=leak, pretraining=pretraining)
         tables = {'probe.csv': table} | ({'comparison.csv': comparison} if len(comparison) else {})
         tables['labels.csv'] = label_fractions_of(data, fractions, label_seeds)
-        _write_probes(Path(out), tables, probes, encoders, provenance(params, first.seed, data, start))
+        _write_probes(Path(out), tables, probes, encoders, leak, provenance(params, first.seed, data, start))
     return table, comparison, probes
 
 # %% ../nbs/53_predictions.ipynb #baba6615
@@ -242,6 +244,17 @@ def read_runs(
     if not groups: raise OtcxrError('no files of predictions')
     return groups
 
+def warn_of_leaks(
+    files, # parquet files of predictions, or NAME=FILE
+):
+    "Warn of predictions whose networks have seen the patients, or of which nobody knows, as they say themselves"
+    said = {}
+    for _, path in map(named_path, map(str, files)):
+        about = load_predictions(path).attrs['about']
+        leak = about.get('leak') or 'not known: the file does not say whether its network has seen these patients'
+        if not leak.startswith(('nothing shared', 'untrained')): said.setdefault(leak, []).append(path)
+    if said: warnings.warn('; '.join(f'{few(paths, 2)}: {leak}' for leak, paths in said.items()))
+
 # %% ../nbs/53_predictions.ipynb #dde227d5
 def score(
     files:list[str], # parquet files of predictions, or NAME=FILE
@@ -252,6 +265,7 @@ def score(
 ) -> tuple[pd.DataFrame, pd.DataFrame]: # of `evaluate`; of `compare` with the first as baseline, empty for a single method
     "All metrics of saved predictions with intervals over patients, and paired differences"
     start, runs = time.time(), read_runs(files, split)
+    warn_of_leaks(files)
     table, comparison = evaluate(runs, split, n, seed), pd.DataFrame()
     if len(runs) > 1: comparison = compare(runs, split=split, n=n, seed=seed).assign(split=split)
     if out is not None:

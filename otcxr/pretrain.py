@@ -38,6 +38,7 @@ from otcxr.runs import (
     read_provenance,
     save_seen,
     save_tensors,
+    unrecorded,
 )
 
 # isort: split
@@ -354,15 +355,16 @@ def start_line(
 
 def seen_by(
     cfg:PretrainConfig, # of the run
-    own:pd.DataFrame, # image_id, patient_id, collection of the images that are trained on
+    own:pd.DataFrame, # of `otcxr.overlap.identities`, the images that are trained on
 ) -> pd.DataFrame: # the same, with those that the weights it begins with were trained on
     "What a network has seen at the end of a run. Warns where it begins with a file that does not say whom it has seen"
     if cfg.init is None or cfg.init == 'imagenet': return own # photographs
-    before = load_seen(find_init(cfg.init, cfg.model.arch))
-    if before is not None: return pd.concat([own[list(before)], before], ignore_index=True).drop_duplicates()
+    file = find_init(cfg.init, cfg.model.arch)
+    before = load_seen(file)
+    if before is not None: return pd.concat([own, before], ignore_index=True).fillna('').drop_duplicates()
     warnings.warn(f'{cfg.init}: no images.csv beside it, so it is not known which patients these weights have seen. Weights of photographs '
                   'have seen none; make sure that others were not trained on the patients you will measure on')
-    return own
+    return pd.concat([own, unrecorded(file)], ignore_index=True).fillna('')
 
 # %% ../nbs/42_pretrain.ipynb #9c634263
 def pretrain(
@@ -387,8 +389,7 @@ def pretrain(
         learn = create_learner(cfg, data, out, device)
         begun = fingerprint([images.fingerprint, learn.begun['sha256']]) if learn.begun else images.fingerprint
         continue_run(learn, Checkpoint(out/'checkpoint.pt', cfg, begun, FREE_FIELDS, cfg.checkpoint_minutes), out/'history.csv')
-        seen = seen_by(cfg, images.table.assign(collection=data.name))
-        save_seen(out, seen, seen.collection)
+        save_seen(out, seen_by(cfg, images.identities))
         if progress != 'none': print(start_line(learn, cfg), flush=True)
         show_progress(learn, progress, lambda row: print(pretrain_line(learn, row), flush=True))
         learn.fit(cfg.epochs)

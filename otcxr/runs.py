@@ -6,7 +6,7 @@ Docs: https://otcxr.github.io/otcxr/runs.html.md"""
 
 # %% auto #0
 __all__ = ['lock_folder', 'sweep_run', 'open_run', 'read_provenance', 'find_run', 'finish_run', 'clear_run', 'save_seen',
-           'load_seen', 'save_tensors', 'load_tensors', 'load_strict']
+           'load_seen', 'unrecorded', 'save_tensors', 'load_tensors', 'load_strict']
 
 # %% ../nbs/41_runs.ipynb #9cf9e5ef
 import json
@@ -25,6 +25,7 @@ import otcxr
 
 from .cache import take_lock
 from .core import OtcxrError, atomic_path
+from .overlap import IDENTITY
 
 # %% ../nbs/41_runs.ipynb #66dfe856
 def lock_folder(
@@ -111,18 +112,35 @@ def clear_run(
 # %% ../nbs/41_runs.ipynb #63fa5da7
 def save_seen(
     out:Path, # folder of the run
-    table:pd.DataFrame, # image_id and patient_id of the images that are trained on
-    collection:str|pd.Series, # they come from; of each image, where there are several
+    table:pd.DataFrame, # of `otcxr.overlap.identities`, the images that are trained on; some of its columns are enough
+    collection:str|pd.Series|None=None, # they come from, where the table does not say so
 ):
-    "Write images.csv"
-    with atomic_path(out/'images.csv') as tmp: table[['image_id', 'patient_id']].assign(collection=collection).to_csv(tmp, index=False)
+    "Write images.csv: the columns of `otcxr.overlap.IDENTITY`, and in each row how many rows there are"
+    if collection is not None: table = table.assign(collection=collection)
+    seen = table.reindex(columns=[*IDENTITY]).fillna('').assign(rows=len(table))
+    with atomic_path(out/'images.csv') as tmp: seen.to_csv(tmp, index=False)
 
 def load_seen(
     weights:Path, # a file of weights in the folder of its run
-) -> pd.DataFrame|None: # image_id, patient_id, collection; None where it is not known
-    "What the network behind a file of weights was trained on"
+) -> pd.DataFrame|None: # columns of `otcxr.overlap.IDENTITY`, '' where something is not known; None where there is no list
+    "What the network behind a file of weights was trained on. Raises `OtcxrError` for a list that is empty, cut short, or none"
     file = weights.parent/'images.csv'
-    return pd.read_csv(file, dtype=str) if file.is_file() else None
+    if not file.is_file(): return None
+    try:
+        if not file.read_bytes().endswith(b'\n'): raise ValueError('it is empty or cut short')
+        seen = pd.read_csv(file, dtype=str, na_filter=False)
+        if missing := [c for c in IDENTITY[:3] if c not in seen]: raise ValueError(f"it has no column {', '.join(missing)}")
+        if not len(seen): raise ValueError('it lists no image')
+        if 'rows' in seen and set(seen.rows) != {str(len(seen))}: raise ValueError(f'it has {len(seen):,} of {seen.rows.iloc[0]} rows')
+    except (OSError, ValueError) as e:
+        raise OtcxrError(f'{file}: does not say what the network beside it was trained on ({e}); take it from a copy of the run') from e
+    return seen.reindex(columns=[*IDENTITY], fill_value='')
+
+def unrecorded(
+    weights:Path, # a file of weights without a list
+) -> pd.DataFrame: # one row without an image: columns of `otcxr.overlap.IDENTITY`
+    "What stands in the list of a run that began with weights of which nobody knows what they have seen"
+    return pd.DataFrame([['', '', weights.name, '', '', '']], columns=[*IDENTITY])
 
 # %% ../nbs/41_runs.ipynb #b72f794b
 def save_tensors(

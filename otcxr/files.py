@@ -97,7 +97,9 @@ class Files:
         folders, # a folder or several
         without=(), # folders below them that are left out
     ):
-        self.folders, self.without = [Path(f) for f in listify(folders)], {place(f) for f in without}
+        self.folders = [Path(f) for f in listify(folders)]
+        above = {place(p) for f in self.folders for p in (f, *f.absolute().parents)}
+        self.without = {place(f) for f in without} - above
         self.images, self.others = {}, {} # letters of a name -> files: images without their suffix, files that have none of an image
         self.n_images, self.n_others, self.unread = 0, 0, [] # files of both kinds; folders that cannot be listed
         for folder in self.folders:

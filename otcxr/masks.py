@@ -9,6 +9,7 @@ __all__ = ['MASK_FORMATS', 'decode_rle', 'decode_mask', 'read_mask_file', 'read_
 
 # %% ../nbs/14a_masks.ipynb #567ea967
 import io
+import re
 import struct
 from pathlib import Path
 
@@ -26,17 +27,19 @@ def decode_rle(
     """A mask from relative run lengths down the columns (SIIM-ACR's).
     Raises `OtcxrError` for runs that are not pairs of numbers or reach beyond the image"""
     height, width = shape
+    if height < 1 or width < 1 or height*width > MAX_PIXELS:
+        raise OtcxrError(f'run lengths of {width:,} x {height:,} pixels: more than a radiograph has ({MAX_PIXELS:,}), or none')
     flat = np.zeros(height*width, bool)
     for text in runs.split('|'):
         if text.strip() in ('', '-1'): continue
         try: v = np.array(text.split(), dtype=np.int64).reshape(-1, 2)
-        except ValueError:
+        except (ValueError, OverflowError):
             words = len(text.split())
             raise OtcxrError(f'run lengths must be pairs of whole numbers; these are {words} words: {text[:40]} ...') from None
-        stop = np.cumsum(v.sum(axis=1))
+        stop = np.cumsum(v.clip(-1, flat.size + 1).sum(axis=1))
         start = stop - v[:, 1]
-        if (v < 0).any() or stop[-1] > flat.size:
-            raise OtcxrError(f'run lengths reach pixel {stop[-1]:,} of an image of {width} x {height}: the mask is of another size')
+        if (v < 0).any() or stop.max() > flat.size:
+            raise OtcxrError(f'run lengths reach pixel {stop.max():,} of an image of {width} x {height}: the mask is of another size')
         edges = np.zeros(flat.size + 1, np.int32)
         np.add.at(edges, start, 1)
         np.add.at(edges, stop, -1)
@@ -81,8 +84,9 @@ def read_mask(
     Raises `OtcxrError` for a mask of another size and for a file that is no image"""
     if not isinstance(source, (str, Path)) or str(source) in ('', 'empty'): return np.zeros(shape, bool)
     if str(source).startswith('rle:'):
-        _, size, runs = source.split(':', 2)
-        where, m = 'of run lengths', decode_rle(runs, tuple(map(int, size.split('x'))))
+        written = re.fullmatch(r'rle:(\d{1,6})x(\d{1,6}):([^:]*)', str(source))
+        if not written: raise OtcxrError(f"mask '{name}' is no run lengths (rle:HEIGHTxWIDTH:gap length ...): {str(source)[:40]}")
+        where, m = 'of run lengths', decode_rle(written[3], (int(written[1]), int(written[2])))
     else: where, m = source, read_mask_file(source, name)
     if shape is not None and m.shape != tuple(shape):
         raise OtcxrError(f"mask '{name}' {where} has {m.shape[1]} x {m.shape[0]} pixels, its image {shape[1]} x {shape[0]}: "

@@ -30,6 +30,7 @@ import otcxr
 
 from .config import Config, to_plain
 from .core import OtcxrError, atomic_path, figures_dir, in_test, results_dir
+from .folders import claim_folder, locked, release_folder, sweep_folder
 
 # %% ../nbs/02_provenance.ipynb #c1181a6b
 def _content(obj):
@@ -207,7 +208,16 @@ def write_tables(
     tables:dict, # {file name: DataFrame}; each becomes a CSV
     prov:dict, # from `provenance`
 ):
-    "Write tables and, last, `provenance.json`, each whole or not at all"
-    for name, df in tables.items():
-        with atomic_path(Path(out)/name) as tmp: df.to_csv(tmp, index=False)
-    with atomic_path(Path(out)/'provenance.json') as tmp: tmp.write_text(json.dumps(prov, indent=1) + '\n')
+    """Write tables and, last, `provenance.json`, each whole or not at all.
+    Raises `OtcxrError` where that would replace a file that otcxr did not write, or the provenance of a run"""
+    out, files = Path(out), (*tables, 'provenance.json')
+    about = out/'provenance.json'
+    if about.is_file() and b'"hashes"' in about.read_bytes():
+        raise OtcxrError(f'{out} holds a run, whose provenance would be lost: choose another folder for the tables')
+    with locked(out):
+        sweep_folder(out, files)
+        claim_folder(out, files)
+        for name, df in tables.items():
+            with atomic_path(out/name) as tmp: df.to_csv(tmp, index=False)
+        with atomic_path(about) as tmp: tmp.write_text(json.dumps(prov, indent=1) + '\n')
+        release_folder(out)

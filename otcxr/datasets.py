@@ -20,7 +20,7 @@ from fastcore.meta import delegates
 from .cache import build_cache, open_cache
 from .challenges import load_chestmnist, read_rsna, read_siim, read_vinbig
 from .collection import SPLITS, Radiographs, split_patients
-from .core import OtcxrError
+from .core import OtcxrError, system_errors
 from .files import find_images
 from .masks import decode_rle, read_mask
 from .phantom import make_phantom
@@ -83,7 +83,7 @@ def load_radiographs(
         need_size(source, size, source.name)
         return source
     source = at_home(source)
-    return find_source(source).load(source, size, crop, cache, workers, progress, **options)
+    with system_errors(source): return find_source(source).load(source, size, crop, cache, workers, progress, **options)
 
 def read_table(
     source, # a word or a path, as for `load_radiographs`
@@ -91,7 +91,7 @@ def read_table(
 ) -> pd.DataFrame:
     "The table of some data, without their images"
     source = at_home(source)
-    return find_source(source).read(source, **options)
+    with system_errors(source): return find_source(source).read(source, **options)
 
 def at_home(
     source, # a word or a path

@@ -25,6 +25,7 @@ import otcxr
 
 from .cache import take_lock
 from .core import OtcxrError, atomic_path
+from .encoder import refuse_misfit
 
 # %% ../nbs/41_runs.ipynb #66dfe856
 def lock_folder(
@@ -151,8 +152,7 @@ def load_strict(
     tensors:dict, # of the file
     path, # the file, for the message
 ): # the module
-    "Fill a module. Raises `OtcxrError` where a tensor is missing, is one too many or has another shape"
-    try: module.load_state_dict(tensors)
-    except RuntimeError as e:
-        raise OtcxrError(f'{path} does not fit the architecture it names: {str(e).splitlines()[-1].strip()}') from e
+    "Fill a module. Raises `OtcxrError` where a tensor is missing, is one too many, has another shape or type, or is not finite"
+    refuse_misfit(tensors, module.state_dict(), path, 'the architecture it names')
+    module.load_state_dict(tensors)
     return module

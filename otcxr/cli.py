@@ -6,15 +6,18 @@ Docs: https://otcxr.github.io/otcxr/cli.html.md"""
 
 # %% auto #0
 __all__ = ['COMMANDS', 'RENAMED', 'FILES', 'ABOUT', 'GROUPS', 'EXAMPLES', 'SOURCE', 'CONFIG', 'Data', 'Folder', 'WEIGHTS',
-           'Weights', 'Pixels', 'Number', 'Set', 'Split', 'Percent', 'Seeds', 'Patients', 'Leak', 'MASK', 'EXPLAINED',
-           'THRESHOLD', 'Column', 'MASKS', 'command', 'Renamed', 'HelpFormatter', 'add_command', 'create_parser',
-           'main', 'shares', 'read_config', 'print_config', 'print_rows', 'print_labels', 'print_scores', 'pretrain',
-           'probe', 'finetune', 'print_method', 'score', 'segment', 'load_masks', 'explain', 'correspondence',
-           'data_check', 'data_audit', 'data_cache', 'reproduce', 'completion']
+           'Weights', 'Pixels', 'Number', 'Set', 'Split', 'Percent', 'Seeds', 'Leak', 'MASK', 'EXPLAINED', 'THRESHOLD',
+           'Column', 'MASKS', 'command', 'Renamed', 'HelpFormatter', 'add_command', 'create_parser', 'keep_streams',
+           'drop_output', 'run_command', 'main', 'shares', 'read_config', 'print_config', 'print_rows', 'print_labels',
+           'print_scores', 'pretrain', 'probe', 'finetune', 'print_method', 'score', 'segment', 'load_masks', 'explain',
+           'correspondence', 'data_check', 'data_audit', 'data_cache', 'reproduce', 'completion']
 
 # %% ../nbs/70_cli.ipynb #40f09fe7
 import argparse
+import contextlib
+import errno
 import logging
+import os
 import re
 import sys
 import textwrap
@@ -32,7 +35,7 @@ from fastcore.script import anno_parser
 import otcxr
 
 from .config import merge_settings, parse_settings
-from .core import OtcxrError, percent
+from .core import OtcxrError, percent, system_fault
 
 # %% ../nbs/70_cli.ipynb #6a97f7e2
 COMMANDS = {} # name, of one word or two -> function
@@ -114,22 +117,50 @@ def create_parser() -> argparse.ArgumentParser:
     return parser
 
 # %% ../nbs/70_cli.ipynb #0582eea4
+def keep_streams():
+    "Standard streams that were closed (`otcxr ... >&-`) lead nowhere, so that no file that is opened later takes their place"
+    for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):
+        if getattr(sys, name) is None: setattr(sys, name, open(os.devnull, mode))
+
+def drop_output():
+    "What cannot be printed goes nowhere: else Python would try again when it ends, and complain in words of its own"
+    try: sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError): # a stream of a notebook has no number
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+def run_command(
+    argv:list, # words after `otcxr`
+) -> int: # exit status
+    "Parse and run; all that was printed has left when it returns"
+    try:
+        args = vars(create_parser().parse_args(argv))
+        run = args.pop('run')
+        for other in ('command', 'what', 'debug'): args.pop(other, None)
+        return run(**args) or 0
+    finally: sys.stdout.flush()
+
 def main(
     argv=None, # arguments; None: those of the command line
 ) -> int: # exit status: 0, 1 where a check found something, 2 for a problem that the user can remedy, 130 when interrupted
-    "The console command `otcxr`"
+    "The console command `otcxr`. What the user can remedy, and what the system refuses, is one line on stderr"
     warnings.filterwarnings('ignore', r'.*torch\.jit\.script', FutureWarning)
-    args = vars(create_parser().parse_args(sys.argv[1:] if argv is None else list(argv)))
-    run, name, debug = args.pop('run'), ' '.join(filter(None, (args.pop('command'), args.pop('what', None)))), args.pop('debug')
-    try: return run(**args) or 0
-    except OtcxrError as e:
-        if debug: raise
-        print(f'otcxr {name}: {e}', file=sys.stderr)
-        return 2
+    keep_streams()
+    argv = sys.argv[1:] if argv is None else list(argv)
+    name = next((n for n in COMMANDS if n.split() == [a for a in argv if not a.startswith('-')][:len(n.split())]), '')
+    status = 2
+    try: return run_command(argv)
+    except (OtcxrError, OSError, MemoryError) as e:
+        if '--debug' in argv: raise
+        if isinstance(e, OtcxrError): text = str(e)
+        elif isinstance(e, OSError): text = str(system_fault(e, 'the output' if e.errno == errno.EPIPE else None))
+        else: text = 'not enough memory: take smaller batches or images, or fewer workers'
+        if isinstance(e, OSError): drop_output()
     except KeyboardInterrupt:
         logging.disable() # what papermill's loose ends would say
-        print(f'\notcxr {name}: interrupted; the same command continues', file=sys.stderr)
-        return 130
+        text, status = 'interrupted; the same command continues', 130
+    with contextlib.suppress(OSError): print('\n'*(status == 130) + ' '.join(['otcxr', *name.split()]) + f': {text}', file=sys.stderr)
+    return status
 
 # %% ../nbs/70_cli.ipynb #a6e8cd4a
 SOURCE = "'phantom', a cache folder, the folder of a known collection (NIH ChestX-ray14, RSNA ...), or a CSV file beside its images"
@@ -147,9 +178,7 @@ Split = Annotated[str, 'what is measured; valid leaves test untouched while some
 Percent = Annotated[float, 'shares of the training patients whose labels are used, in percent, such as 1 10 100',
                     dict(nargs='+', metavar='PERCENT')]
 Seeds = Annotated[int, dict(nargs='+', metavar='N')]
-Patients = Annotated[str, 'whose patients the ids are: one name for one hospital, so that its files are compared',
-                     dict(metavar='NAME')]
-Leak = Annotated[bool, 'go on where a network was trained on patients of the split that is measured; by default that is refused']
+Leak = Annotated[bool, 'go on where an encoder was pre-trained on patients of the split that is measured; by default that is refused']
 
 # %% ../nbs/70_cli.ipynb #35b735f5
 def shares(
@@ -397,7 +426,6 @@ def explain(
     threshold:Annotated[float, THRESHOLD, dict(metavar='T')]=None,
     relu:bool=False, # cut Grad-CAM at zero, as its definition does; maps of findings that nothing speaks for are flat then
     panels:Number=6, # images to draw
-    allow_leak:Leak=False,
     out:Folder='runs/explain', # folder of scores, panels and provenance
 ):
     "Heat maps of classifiers, scored against boxes and masks. Grad-CAM of classifiers, and marginals of pre-training runs: "\
@@ -405,7 +433,7 @@ def explain(
     import matplotlib.pyplot as plt
 
     from otcxr.localisation import explain_images
-    table, paired, _, fig = explain_images(classifiers, data, out, size, split, threshold, relu, panels, allow_leak=allow_leak)
+    table, paired, _, fig = explain_images(classifiers, data, out, size, split, threshold, relu, panels)
     plt.close(fig)
     if not len(table): return print(f'These data come without boxes and masks, so nothing was scored. Panels: {out}')
     t = table[table.finding == 'all']
@@ -456,11 +484,10 @@ def data_audit(
     a:Annotated[str, dict(metavar='A')], # cache, folder, CSV file, or list of images
     b:Annotated[str, dict(nargs='?', metavar='B', opt=False)]=None, # the other one; without it, the splits of A are audited
     threshold:Annotated[int, dict(metavar='BITS')]=16, # bits of 256 that the hashes of near duplicates may differ in
-    patients:Patients=None,
 ):
     "What two collections share: images, patients, pixels, labels. The exit status is 1 where they share something"
     from otcxr.audit import audit
-    found = audit(a, b, threshold, patients)
+    found = audit(a, b, threshold)
     print(found)
     return int(not found.clean)
 
@@ -478,7 +505,6 @@ def data_cache(
     partial:bool=False, # go on without images that have no file, as in a part of a download
     id:Column=None, # a CSV file of your own: column of the image ids (default: image_id)
     patient:Column=None, # ... of the patients (default: patient_id)
-    patients:Patients=None,
     file:Column=None, # ... of the files (default: file or path; else files are found by id)
     split:Column=None, # ... of the splits (default: split; else patients are drawn, 70/10/20 %)
     view:Column=None, # ... of the view (default: view)
@@ -492,7 +518,7 @@ def data_cache(
     options = {k: v for k, v in columns.items() if v is not None}
     if mask: options['masks'] = dict(m.split('=', 1) if '=' in m else (m, m) for m in mask)
     if partial: options['missing'] = 'drop'
-    d = load_radiographs(path, size, crop, out, workers, patients=patients, **options)
+    d = load_radiographs(path, size, crop, out, workers, **options)
     print(f"{d}\n{d.table.attrs['origin']}" if d.table.attrs.get('origin') else d)
     for r in d.skipped.head(10).itertuples(): print(f'set aside: {r.path}: {r.reason}')
     listed = f', listed in {out}/skipped.csv' if len(d.skipped) else ''

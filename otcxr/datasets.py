@@ -20,7 +20,7 @@ from fastcore.meta import delegates
 from .cache import build_cache, open_cache
 from .challenges import load_chestmnist, read_rsna, read_siim, read_vinbig
 from .collection import SPLITS, Radiographs, split_patients
-from .core import OtcxrError
+from .core import OtcxrError, system_errors
 from .files import find_images
 from .masks import decode_rle, read_mask
 from .phantom import make_phantom
@@ -44,7 +44,7 @@ class Phantom(Ready):
     def open(self, source, size=128, workers=None, progress=False, **kwargs):
         return make_phantom(size=size, workers=workers, progress=progress, **kwargs)
 
-    def load(self, source, size=None, crop='frame', cache=None, workers=None, progress=True, patients=None, **options):
+    def load(self, source, size=None, crop='frame', cache=None, workers=None, progress=True, **options):
         self.check_options(self.open, options, source)
         return self.open(source, size or 128, workers, progress, **options)
 
@@ -74,7 +74,6 @@ def load_radiographs(
     cache=None, # folder of the cache that is made; else below `cache_home()`
     workers:int|None=None, # see `build_cache`
     progress:bool=True, # see `build_cache`
-    patients:str|None=None, # whose patients the ids are: one name for one hospital, see `otcxr.overlap`; else as the source says
     **options, # of the source's reader (of `make_phantom`: n, seed ...)
 ) -> Radiographs:
     """What a command's `data` means.
@@ -84,7 +83,7 @@ def load_radiographs(
         need_size(source, size, source.name)
         return source
     source = at_home(source)
-    return find_source(source).load(source, size, crop, cache, workers, progress, patients, **options)
+    with system_errors(source): return find_source(source).load(source, size, crop, cache, workers, progress, **options)
 
 def read_table(
     source, # a word or a path, as for `load_radiographs`
@@ -92,7 +91,7 @@ def read_table(
 ) -> pd.DataFrame:
     "The table of some data, without their images"
     source = at_home(source)
-    return find_source(source).read(source, **options)
+    with system_errors(source): return find_source(source).read(source, **options)
 
 def at_home(
     source, # a word or a path

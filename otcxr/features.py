@@ -21,7 +21,7 @@ from torch import nn
 from .augment import eval_view
 from .collection import Radiographs, labels_of
 from .core import OtcxrError, atomic_path
-from .encoder import Encoder
+from .encoder import Encoder, metadata_of
 from .provenance import fingerprint
 from .runs import load_strict, load_tensors, save_tensors
 
@@ -175,6 +175,7 @@ def load_classifier(
     if 'classifier' not in meta:
         pretrained = ': it holds pre-trained weights without a head; fine-tune or probe them first'
         raise OtcxrError(f'{path} is no classifier' + (pretrained if 'config' in meta else ': it was not written by otcxr'))
-    about = json.loads(meta['classifier'])
-    model = Classifier(Encoder(**about['encoder']), about['findings'], about['size'])
+    with metadata_of(path):
+        about = json.loads(meta['classifier'])
+        model = Classifier(Encoder(**about['encoder']), about['findings'], about['size'])
     return load_strict(model, tensors, path).eval(), about

@@ -69,7 +69,7 @@ from .collection import Radiographs
 from .config import Config, config_diff
 from .core import OtcxrError, default_device, seed_everything
 from .datasets import load_radiographs
-from .encoder import Encoder
+from .encoder import Encoder, metadata_of
 from .init import find_init, load_init
 from .method import MethodConfig
 from .methods import create_model
@@ -257,16 +257,17 @@ def read_weights(
     if not Path(path).is_file(): raise OtcxrError(f'{path}: no such file; it is written when a pre-training run ends')
     tensors, about = load_tensors(path)
     if 'config' not in about: raise OtcxrError(f'{path} carries no configuration: it was not written by otcxr')
-    try: return tensors, PretrainConfig.from_dict(json.loads(about['config']), translate=True)
+    try:
+        with metadata_of(path): return tensors, PretrainConfig.from_dict(json.loads(about['config']), translate=True)
     except OtcxrError as e:
-        raise OtcxrError(f'{path}: {e} (it was written by otcxr {about.get("otcxr")}, this is {otcxr.__version__})') from e
+        raise OtcxrError(f'{e} (it was written by otcxr {about.get("otcxr")}, this is {otcxr.__version__})') from e
 
 def load_weights(
     path, # weights.safetensors
 ) -> tuple: # (Encoder in evaluation mode, PretrainConfig); `encoder.backbone` is the plain torchvision network
     "The pre-trained encoder. Raises `OtcxrError` for a file that is missing, damaged or not ours"
     tensors, cfg = read_weights(path)
-    encoder = Encoder(cfg.model.arch, cfg.model.in_channels, cfg.size)
+    with metadata_of(path): encoder = Encoder(cfg.model.arch, cfg.model.in_channels, cfg.size)
     load_strict(encoder.backbone, tensors, path)
     return encoder.eval(), cfg
 
@@ -276,7 +277,7 @@ def load_model(
     "The whole model, with its heads: what a transport plan is drawn from"
     tensors, cfg = read_weights(Path(out)/'weights.safetensors')
     heads, _ = read_weights(Path(out)/'heads.safetensors')
-    model = create_model(cfg.model, cfg.size)
+    with metadata_of(out): model = create_model(cfg.model, cfg.size)
     load_strict(model, {f'encoder.backbone.{k}': v for k, v in tensors.items()} | heads, out)
     return model.eval(), cfg
 

@@ -26,7 +26,7 @@ from torchvision.models.resnet import ResNet
 from torchvision.ops import sigmoid_focal_loss
 
 from .core import OtcxrError
-from .encoder import Encoder
+from .encoder import Encoder, metadata_of
 from .runs import load_strict, load_tensors, save_tensors
 
 # %% ../nbs/55a_unet.ipynb #c9ab2fc2
@@ -88,6 +88,7 @@ def load_unet(
     "The network of a run. Raises `OtcxrError` for another file"
     tensors, about = load_tensors(path)
     if 'unet' not in about: raise OtcxrError(f'{path}: is no U-Net of `otcxr segment`')
-    meta = json.loads(about['unet'])
-    unet = create_unet(Encoder(meta['arch'], meta['in_channels'], meta['encoder_size']), 64)
+    with metadata_of(path):
+        meta = json.loads(about['unet'])
+        unet = create_unet(Encoder(meta['arch'], meta['in_channels'], meta['encoder_size']), 64)
     return load_strict(unet, tensors, path).eval(), meta

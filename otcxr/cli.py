@@ -6,11 +6,12 @@ Docs: https://otcxr.github.io/otcxr/cli.html.md"""
 
 # %% auto #0
 __all__ = ['COMMANDS', 'RENAMED', 'FILES', 'ABOUT', 'GROUPS', 'EXAMPLES', 'SOURCE', 'CONFIG', 'Data', 'Folder', 'WEIGHTS',
-           'Weights', 'Pixels', 'Number', 'Set', 'Split', 'Percent', 'Seeds', 'Leak', 'MASK', 'EXPLAINED', 'THRESHOLD',
-           'Column', 'MASKS', 'command', 'Renamed', 'HelpFormatter', 'add_command', 'create_parser', 'keep_streams',
-           'drop_output', 'run_command', 'main', 'shares', 'read_config', 'print_config', 'print_rows', 'print_labels',
-           'print_scores', 'pretrain', 'probe', 'finetune', 'print_method', 'score', 'segment', 'load_masks', 'explain',
-           'correspondence', 'data_check', 'data_audit', 'data_cache', 'reproduce', 'completion']
+           'Weights', 'Pixels', 'Number', 'Set', 'Split', 'Percent', 'Seeds', 'Patients', 'Leak', 'MASK', 'EXPLAINED',
+           'THRESHOLD', 'Column', 'MASKS', 'command', 'Renamed', 'HelpFormatter', 'add_command', 'create_parser',
+           'keep_streams', 'drop_output', 'run_command', 'main', 'shares', 'read_config', 'print_config', 'print_rows',
+           'print_labels', 'print_scores', 'pretrain', 'probe', 'finetune', 'print_method', 'score', 'segment',
+           'load_masks', 'explain', 'correspondence', 'data_check', 'data_audit', 'data_cache', 'reproduce',
+           'completion']
 
 # %% ../nbs/70_cli.ipynb #40f09fe7
 import argparse
@@ -178,7 +179,9 @@ Split = Annotated[str, 'what is measured; valid leaves test untouched while some
 Percent = Annotated[float, 'shares of the training patients whose labels are used, in percent, such as 1 10 100',
                     dict(nargs='+', metavar='PERCENT')]
 Seeds = Annotated[int, dict(nargs='+', metavar='N')]
-Leak = Annotated[bool, 'go on where an encoder was pre-trained on patients of the split that is measured; by default that is refused']
+Patients = Annotated[str, 'whose patients the ids are: one name for one hospital, so that its files are compared',
+                     dict(metavar='NAME')]
+Leak = Annotated[bool, 'go on where a network was trained on patients of the split that is measured; by default that is refused']
 
 # %% ../nbs/70_cli.ipynb #35b735f5
 def shares(
@@ -426,6 +429,7 @@ def explain(
     threshold:Annotated[float, THRESHOLD, dict(metavar='T')]=None,
     relu:bool=False, # cut Grad-CAM at zero, as its definition does; maps of findings that nothing speaks for are flat then
     panels:Number=6, # images to draw
+    allow_leak:Leak=False,
     out:Folder='runs/explain', # folder of scores, panels and provenance
 ):
     "Heat maps of classifiers, scored against boxes and masks. Grad-CAM of classifiers, and marginals of pre-training runs: "\
@@ -433,7 +437,7 @@ def explain(
     import matplotlib.pyplot as plt
 
     from otcxr.localisation import explain_images
-    table, paired, _, fig = explain_images(classifiers, data, out, size, split, threshold, relu, panels)
+    table, paired, _, fig = explain_images(classifiers, data, out, size, split, threshold, relu, panels, allow_leak=allow_leak)
     plt.close(fig)
     if not len(table): return print(f'These data come without boxes and masks, so nothing was scored. Panels: {out}')
     t = table[table.finding == 'all']
@@ -484,10 +488,11 @@ def data_audit(
     a:Annotated[str, dict(metavar='A')], # cache, folder, CSV file, or list of images
     b:Annotated[str, dict(nargs='?', metavar='B', opt=False)]=None, # the other one; without it, the splits of A are audited
     threshold:Annotated[int, dict(metavar='BITS')]=16, # bits of 256 that the hashes of near duplicates may differ in
+    patients:Patients=None,
 ):
     "What two collections share: images, patients, pixels, labels. The exit status is 1 where they share something"
     from otcxr.audit import audit
-    found = audit(a, b, threshold)
+    found = audit(a, b, threshold, patients)
     print(found)
     return int(not found.clean)
 
@@ -505,6 +510,7 @@ def data_cache(
     partial:bool=False, # go on without images that have no file, as in a part of a download
     id:Column=None, # a CSV file of your own: column of the image ids (default: image_id)
     patient:Column=None, # ... of the patients (default: patient_id)
+    patients:Patients=None,
     file:Column=None, # ... of the files (default: file or path; else files are found by id)
     split:Column=None, # ... of the splits (default: split; else patients are drawn, 70/10/20 %)
     view:Column=None, # ... of the view (default: view)
@@ -518,7 +524,7 @@ def data_cache(
     options = {k: v for k, v in columns.items() if v is not None}
     if mask: options['masks'] = dict(m.split('=', 1) if '=' in m else (m, m) for m in mask)
     if partial: options['missing'] = 'drop'
-    d = load_radiographs(path, size, crop, out, workers, **options)
+    d = load_radiographs(path, size, crop, out, workers, patients=patients, **options)
     print(f"{d}\n{d.table.attrs['origin']}" if d.table.attrs.get('origin') else d)
     for r in d.skipped.head(10).itertuples(): print(f'set aside: {r.path}: {r.reason}')
     listed = f', listed in {out}/skipped.csv' if len(d.skipped) else ''

@@ -44,7 +44,7 @@ class Phantom(Ready):
     def open(self, source, size=128, workers=None, progress=False, **kwargs):
         return make_phantom(size=size, workers=workers, progress=progress, **kwargs)
 
-    def load(self, source, size=None, crop='frame', cache=None, workers=None, progress=True, **options):
+    def load(self, source, size=None, crop='frame', cache=None, workers=None, progress=True, patients=None, **options):
         self.check_options(self.open, options, source)
         return self.open(source, size or 128, workers, progress, **options)
 
@@ -74,6 +74,7 @@ def load_radiographs(
     cache=None, # folder of the cache that is made; else below `cache_home()`
     workers:int|None=None, # see `build_cache`
     progress:bool=True, # see `build_cache`
+    patients:str|None=None, # whose patients the ids are: one name for one hospital, see `otcxr.overlap`; else as the source says
     **options, # of the source's reader (of `make_phantom`: n, seed ...)
 ) -> Radiographs:
     """What a command's `data` means.
@@ -83,7 +84,7 @@ def load_radiographs(
         need_size(source, size, source.name)
         return source
     source = at_home(source)
-    with system_errors(source): return find_source(source).load(source, size, crop, cache, workers, progress, **options)
+    with system_errors(source): return find_source(source).load(source, size, crop, cache, workers, progress, patients, **options)
 
 def read_table(
     source, # a word or a path, as for `load_radiographs`

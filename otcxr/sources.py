@@ -29,6 +29,7 @@ from .cache import build_cache, is_cache, open_cache
 from .collection import Radiographs, how_drawn, need_columns, need_unique, split_patients
 from .core import OtcxrError, cache_home, few, real_data
 from .files import Files, beside, find_images, need_files, one_file, path_parts, read_csv, read_text, same_letters, stem_of
+from .overlap import namespace
 from .provenance import fingerprint
 
 # %% ../nbs/16_sources.ipynb #3ff15427
@@ -41,6 +42,7 @@ class Source:
     marks = () # patterns of the files that tell its folder, which may lie there or one level below
     published = {} # count -> number, of the label files as they were published, for `otcxr data check`
     rank = 1 # who is asked first: 0 words, 1 data with marks of their own, 2 any table
+    patients = None # whose patients its ids are, see `otcxr.overlap`; its own where None, '' where nobody knows
 
     def recognises(self,
         source, # a path or a word
@@ -91,12 +93,22 @@ def load(self:Source,
     cache=None, # folder of the cache that is made; else below `cache_home()`
     workers:int|None=None, # see `build_cache`
     progress:bool=True, # see `build_cache`
+    patients:str|None=None, # whose patients the ids are, see `otcxr.overlap`; else as the source says
     **options, # of `read`
 ) -> Radiographs:
     "The images and the table of the data"
     self.check_options(self.read, options, source)
     table, size = self.read(source, **options), size or 128
-    return build_cache(table, cache or cache_folder(table, size, crop), size, crop, workers=workers, progress=progress)
+    return build_cache(table, cache or cache_folder(table, size, crop), size, crop, workers=workers, progress=progress,
+                       patients=patients or self.whose(table))
+
+@patch
+def whose(self:Source,
+    table:pd.DataFrame, # of `read`
+) -> str:
+    "Whose patients the ids of a table are; a table that says which images of NIH ChestX-ray14 its own are holds NIH's"
+    if 'nih_image' in table: return 'nih'
+    return self.name if self.patients is None else self.patients
 
 @patch
 def check_options(self:Source, function, options, source):
@@ -107,6 +119,7 @@ def check_options(self:Source, function, options, source):
     if known: raise OtcxrError(f"{source}: {self.title} has no option {', '.join(odd)}; its options: {', '.join(known)}")
     raise OtcxrError(f"{source}: is {self.title}, which takes no options ({', '.join(odd)})")
 
+# %% ../nbs/16_sources.ipynb #7bceeeab
 def cache_folder(
     table:pd.DataFrame, # of a reader
     size:int, # side of the images
@@ -149,9 +162,10 @@ class Ready(Source):
 
     def read(self, source, images=None, missing='error'): return self.open(source).table
 
-    def load(self, source, size=None, crop='frame', cache=None, workers=None, progress=True, **options):
+    def load(self, source, size=None, crop='frame', cache=None, workers=None, progress=True, patients=None, **options):
         self.check_options(self.open, options, source)
         data = self.open(source, **options)
+        data.patients = namespace(patients or data.patients or self.whose(data.table))
         need_size(data, size, source)
         return data
 
@@ -167,6 +181,7 @@ def need_size(
 class Cache(Ready):
     "A folder of `build_cache`"
     title = 'a finished cache'
+    patients = '' # as the cache says
     looks_for = 'a cache folder (manifest.json)'
     def recognises(self, source): return is_cache(source)
     def open(self, source): return open_cache(source)
@@ -281,6 +296,7 @@ class NIH(Source):
 @source('nih14')
 class NIH14(Source):
     "The development subset of NIH ChestX-ray14: its images of 128 pixels, official splits"
+    patients = 'nih'
     title = 'the development subset'
     looks_for = "the word 'nih14'"
 
@@ -598,6 +614,7 @@ def csv_table(raw, csv, images, column, labels, masks, blank_mask, boxes, used, 
 class CSV(Source):
     "A CSV file, or a folder with one"
     title = 'a CSV file'
+    patients = '' # the user may say
     looks_for = 'a CSV file; a folder with one CSV file'
     rank = 2
 

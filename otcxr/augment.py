@@ -7,14 +7,15 @@ Docs: https://otcxr.github.io/otcxr/augment.html.md"""
 # %% auto #0
 __all__ = ['PRESETS', 'TRIES', 'MEAN', 'STD', 'CORNERS', 'Augment', 'augment_preset', 'apply_theta', 'compose_theta',
            'invert_theta', 'random_theta', 'sample_view', 'adjust', 'gaussian_blur', 'solarize', 'normalize',
-           'denormalize', 'eval_view', 'Views', 'make_view', 'two_views', 'model_inputs', 'theta_or_frame',
-           'show_views', 'Match', 'token_centres', 'correspondence']
+           'denormalize', 'eval_view', 'Views', 'ImageSeeds', 'draw_numbers', 'normal_noise', 'make_view', 'two_views',
+           'model_inputs', 'theta_or_frame', 'show_views', 'Match', 'token_centres', 'correspondence']
 
 # %% ../nbs/20_augment.ipynb #433a12a4
 import math
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.patches import ConnectionPatch, Polygon
@@ -247,9 +248,48 @@ class Views:
 
     def __len__(self): return len(self.images)
 
+# %% ../nbs/20_augment.ipynb #229dd628
+@dataclass
+class ImageSeeds:
+    "Random numbers of each image's own, whatever batch it is in"
+    seed: int # of the run
+    epoch: int # from 0
+    index: torch.Tensor # of the images of a batch in their collection: (B,)
+
+    def draw(self,
+        columns:int, # uniform numbers an image
+        view:int, # 0: view s, 1: view t
+    ) -> tuple: # uniform numbers (B, columns), float32, and the seeds of B generators
+        "The numbers of one view of every image"
+        at = [np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, int(i), 2*self.epoch + view])) for i in self.index]
+        return torch.from_numpy(np.stack([r.random(columns, np.float32) for r in at])), [int(r.integers(2**62)) for r in at]
+
+def draw_numbers(
+    generator:torch.Generator|ImageSeeds|None, # source of randomness; None: torch's default on the CPU
+    n:int, # images
+    columns:int, # uniform numbers an image
+    view:int, # 0: view s, 1: view t
+) -> tuple: # uniform numbers (n, columns), and the seeds of n generators, or of one for all images
+    "What one view of n images is made from. Raises `OtcxrError` for `ImageSeeds` of another number of images"
+    if isinstance(generator, ImageSeeds):
+        if len(generator.index) != n: raise OtcxrError(f'{len(generator.index)} indices for {n} images')
+        return generator.draw(columns, view)
+    home = generator.device if generator is not None else 'cpu'
+    u = torch.rand(n, columns, generator=generator, device=home)
+    return u, [torch.randint(2**62, (), generator=generator, device=home).item()]
+
+def normal_noise(
+    shape, # (B, 1, S, S)
+    seeds, # of B generators, or of one for all
+    device, # where the generators live
+) -> torch.Tensor: # of `shape`
+    "Standard normal numbers"
+    each = (shape[0]//len(seeds), *shape[1:])
+    return torch.cat([torch.randn(each, generator=torch.Generator(device).manual_seed(s), device=device) for s in seeds])
+
 # %% ../nbs/20_augment.ipynb #6e62b3a6
-def _photometry(x, cfg, u, view, noise_generator):
-    "Everything after the crop, in place where it can be: `x` in [0, 1] (B, 1, S, S), `u` uniform (B, 8)"
+def _photometry(x, cfg, u, view, seeds):
+    "Everything after the crop, in place where it can be: `x` in [0, 1] (B, 1, S, S), `u` uniform (B, 8), `seeds` of the noise"
     def uniform(col, half): return torch.where(u[:, 0] < cfg.jitter, half*(2*u[:, col] - 1), 0.)
     if cfg.jitter and (cfg.brightness or cfg.contrast or cfg.gamma):
         gamma = uniform(3, cfg.gamma).exp() if cfg.gamma else None
@@ -259,33 +299,31 @@ def _photometry(x, cfg, u, view, noise_generator):
         x = gaussian_blur(x, torch.where(u[:, 4] < cfg.blur[view], sigma, 0.), math.ceil(4*cfg.sigma[1]*cfg.size/224))
     if cfg.solarize[view]: x = solarize(x, u[:, 6] < cfg.solarize[view])
     if cfg.noise:
-        e = torch.randn(x.shape, generator=noise_generator, device=x.device)
+        e = normal_noise(x.shape, seeds, x.device)
         x = x.add_(e.mul_(cfg.noise*u[:, 7, None, None, None])).clamp_(0, 1)
     return x
 
 def make_view(
     x: torch.Tensor, # images, (B, 1, H, W), uint8 or float in [0, 1], on any device
     cfg: Augment, # what to do
-    generator: torch.Generator | None = None, # source of randomness; None: torch's default on the CPU
+    generator: torch.Generator | ImageSeeds | None = None, # source of randomness; None: torch's default on the CPU
     view: int = 0, # 0: view s, 1: view t (they differ in `cfg.blur` and `cfg.solarize`)
 ) -> Views: # standardised views with their geometry
     "One random view of every image, made on the device of the images. Raises `OtcxrError` for what is not a batch of one-channel images"
-    home = generator.device if generator is not None else 'cpu'
     with torch.no_grad(), torch.autocast(x.device.type if isinstance(x, torch.Tensor) else 'cpu', enabled=False):
         x = _unit(x)
-        u = torch.rand(len(x), 2*TRIES + 12, generator=generator, device=home)
-        seed = torch.randint(2**62, (), generator=generator, device=home).item()
+        u, seeds = draw_numbers(generator, len(x), 2*TRIES + 12, view)
         u = u.to(x.device)
         theta = random_theta(cfg, x.shape[-2:], u)
         v = sample_view(x, theta, cfg.size)
-        v = _photometry(v, cfg, u[:, 2*TRIES+4:], view, torch.Generator(x.device).manual_seed(seed))
+        v = _photometry(v, cfg, u[:, 2*TRIES+4:], view, seeds)
         return Views(v.sub_(MEAN).div_(STD), theta)
 
 # %% ../nbs/20_augment.ipynb #10cc5464
 def two_views(
     x: torch.Tensor, # images, (B, 1, H, W), uint8 or float in [0, 1], on any device
     cfg: Augment, # what to do
-    generator: torch.Generator | None = None, # source of randomness; None: torch's default on the CPU
+    generator: torch.Generator | ImageSeeds | None = None, # source of randomness; None: torch's default on the CPU
 ) -> tuple[Views, Views]: # view s and view t
     "Two random views of every image of a batch"
     return make_view(x, cfg, generator, 0), make_view(x, cfg, generator, 1)

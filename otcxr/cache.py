@@ -297,7 +297,7 @@ def boxes_as_fractions(
     shapes, # (H, W) of each file
 ) -> list: # boxes as fractions of the frames; None where there are none, or where they reach beyond it
     "Boxes in pixels as fractions; warns of those that cannot belong to their file"
-    out, beyond = [], []
+    out, beyond, boxed = [], [], 0
     for image, boxes, (h, w) in zip(t.image_id, t.boxes_px, shapes):
         if isinstance(boxes, (list, tuple)): boxes = [(f, x/w, y/h, bw/w, bh/h) for f, x, y, bw, bh in boxes]
         else: boxes = None
@@ -305,10 +305,13 @@ def boxes_as_fractions(
             beyond.append(image)
             boxes = None
         out.append(boxes)
-    if beyond:
-        warnings.warn(f'{len(beyond):,} images have boxes that reach beyond their frame, which are left out: {few(beyond)}; '
-                      'were the images shrunk after the boxes were drawn?')
-    return out
+        boxed += boxes is not None
+    if not beyond: return out
+    every = 20*len(beyond) >= boxed # then those that fit the frame are of another size as well
+    left_out = 'all boxes are left out' if every else 'they are left out'
+    warnings.warn(f'{len(beyond):,} images have boxes that reach beyond their frame, {left_out}: {few(beyond)}; '
+                  'were the images shrunk after the boxes were drawn?')
+    return [None]*len(out) if every else out
 
 # %% ../nbs/15_cache.ipynb #910595db
 class CacheBuild:
@@ -487,7 +490,7 @@ def read_text_columns(
 ) -> pd.DataFrame:
     "A table of a cache; ids, paths and the like are text, leading zeros and all"
     text = ('image_id', 'patient_id', 'path', 'view', 'split', 'boxes', 'reason', 'source_sha256')
-    return pd.read_csv(file, dtype={c: str for c in text})
+    return pd.read_csv(file, dtype={c: str for c in text}, keep_default_na=False, na_values=['']) # NA may be a patient
 
 def cache_table(
     file:Path, # table.csv of a cache

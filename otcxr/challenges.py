@@ -7,8 +7,8 @@ Docs: https://otcxr.github.io/otcxr/challenges.html.md"""
 # %% auto #0
 __all__ = ['RSNA_CLASSES', 'VINBIG_LOCAL', 'MEDMNIST_SPLITS', 'usual_folders', 'nih_mapping', 'read_json_table', 'rsna_labels',
            'rsna_boxes', 'rsna_patients', 'rsna_splits', 'read_rsna', 'RSNA', 'Votes', 'need_three_readers',
-           'vinbig_challenge', 'vinbig_label_file', 'vinbig_physionet', 'vinbig_boxes', 'vinbig_splits', 'read_vinbig',
-           'VinBig', 'siim_masks', 'read_siim', 'SIIM', 'npy_shape', 'npy_into', 'chestmnist_shapes',
+           'vinbig_challenge', 'vinbig_label_file', 'vinbig_physionet', 'vinbig_sizes', 'vinbig_boxes', 'vinbig_splits',
+           'read_vinbig', 'VinBig', 'siim_masks', 'read_siim', 'SIIM', 'npy_shape', 'npy_into', 'chestmnist_shapes',
            'chestmnist_labels', 'chestmnist_arrays', 'load_chestmnist', 'ChestMNIST']
 
 # %% ../nbs/17_challenges.ipynb #ec826e1d
@@ -246,21 +246,41 @@ def vinbig_physionet(
     return Votes(pd.concat([train, test[list(train)]]), np.concatenate([n_train, n_test]), split, boxes, files)
 
 # %% ../nbs/17_challenges.ipynb #9cc16bd9
-def vinbig_boxes(
-    boxes:pd.DataFrame, # a row a box, in pixels of the file; rows without a box are left out
+def vinbig_sizes(
+    b:pd.DataFrame, # a row a box, maybe with width and height of the original
+    file:Path, # it comes from, for the message
     meta:Path|None, # train_meta.csv with the original sizes, where it is there
-): # 'boxes' (fractions) or 'boxes_px' (pixels); image -> [(finding, x, y, w, h)]
-    "The boxes of each image, and the column they belong into"
-    b = boxes.dropna(subset=['x_min', 'y_min', 'x_max', 'y_max'])
-    b = b.assign(w=b.x_max - b.x_min, h=b.y_max - b.y_min)[['image_id', 'class_name', 'x_min', 'y_min', 'w', 'h']]
+) -> pd.DataFrame|None: # width and height of each box's image, as far as is known
+    "The sizes in which boxes were drawn. Raises `OtcxrError` for sizes that are none, or that two sources say differently"
+    beside = {'width', 'height'} <= set(b)
+    sizes = b[['width', 'height']] if beside else None
     if meta:
         m = read_csv(meta)
         need_columns(m, ['image_id', 'dim0', 'dim1'], str(meta))
         m = m.drop_duplicates('image_id').set_index('image_id').reindex(b.image_id)
         if m.dim0.isna().any(): raise OtcxrError(f'{meta}: has no size for {few(m.index[m.dim0.isna()].unique())}')
-        for column, side in (('x_min', 'dim1'), ('w', 'dim1'), ('y_min', 'dim0'), ('h', 'dim0')):
-            b[column] = b[column].to_numpy()/m[side].to_numpy()
-    return 'boxes' if meta else 'boxes_px', boxes_by_image(b.rename(columns={'image_id': 'image'}))
+        m = m[['dim1', 'dim0']].set_axis(['width', 'height'], axis=1).set_index(b.index)
+        differ = b.image_id[(m != sizes).any(axis=1)].unique() if beside else ()
+        if len(differ): raise OtcxrError(f'{meta}: has other sizes than {file.name}: {few(differ)}')
+        sizes = m
+    if sizes is None: return None
+    sizes = sizes.apply(pd.to_numeric, errors='coerce').astype(float)
+    odd = b.image_id[~(sizes > 0).all(axis=1) | (b.x_max > 1.01*sizes.width) | (b.y_max > 1.01*sizes.height)].unique()
+    if len(odd): raise OtcxrError(f'{file}: boxes reach beyond the width and height that are said of their image: {few(odd)}')
+    return sizes
+
+def vinbig_boxes(
+    boxes:pd.DataFrame, # a row a box, in pixels of the original; rows without a box are left out
+    file:Path, # it comes from, for messages
+    meta:Path|None, # see `vinbig_sizes`
+): # 'boxes' (fractions) or 'boxes_px' (pixels); image -> [(finding, x, y, w, h)]
+    "The boxes of each image, and the column they belong into"
+    b = boxes.dropna(subset=['x_min', 'y_min', 'x_max', 'y_max'])
+    sizes = vinbig_sizes(b, file, meta)
+    b = b.assign(w=b.x_max - b.x_min, h=b.y_max - b.y_min)[['image_id', 'class_name', 'x_min', 'y_min', 'w', 'h']]
+    if sizes is not None:
+        for column, side in (('x_min', 'width'), ('w', 'width'), ('y_min', 'height'), ('h', 'height')): b[column] = b[column]/sizes[side]
+    return 'boxes_px' if sizes is None else 'boxes', boxes_by_image(b.rename(columns={'image_id': 'image'}))
 
 # %% ../nbs/17_challenges.ipynb #813bc049
 def vinbig_splits(
@@ -296,7 +316,7 @@ def read_vinbig(
     t = pd.DataFrame({'image_id': ids, 'path': find_images(ids, images, missing), 'patient_id': ids, 'view': 'PA'})
     t['split'], how = vinbig_splits(v, physionet, valid, seed)
     present = y[findings].stack().reindex(pd.MultiIndex.from_frame(v.boxes[['image_id', 'class_name']])).to_numpy() == 1
-    column, boxes = vinbig_boxes(v.boxes[present], one_file(root, 'train_meta.csv'))
+    column, boxes = vinbig_boxes(v.boxes[present], v.files[2*physionet], one_file(root, 'train_meta.csv'))
     t = pd.concat([t, y[findings].reset_index(drop=True), y['No finding'].reset_index(drop=True).rename('no_finding'),
                    v.votes[findings].add_prefix('readers:').reset_index(drop=True)], axis=1)
     t[column] = t.image_id.map(boxes)

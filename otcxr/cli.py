@@ -476,10 +476,11 @@ def correspondence(
 @command('data check')
 def data_check(
     path:Annotated[str, dict(metavar='PATH')], # folder of a collection, cache, ChestMNIST file, CSV file
+    images:Annotated[str, dict(action='append', metavar='DIR')]=None, # where the images are, if not beside the labels; may be repeated
 ):
     "What a folder holds, against the published counts. The exit status is 1 where something is missing"
     from otcxr.datacheck import check
-    found = check(path)
+    found = check(path, **dict(images=images) if images else {})
     print(found)
     return int(not found.ok)
 
@@ -508,6 +509,7 @@ def data_cache(
     crop:Annotated[str, dict(choices=('frame', 'center'))]='frame', # whole image filled up with black, or its central square
     workers:Number=None, # threads; default: all cores
     partial:bool=False, # go on without images that have no file, as in a part of a download
+    images:Annotated[str, dict(action='append', metavar='DIR')]=None, # where the images are, if not beside the labels; may be repeated
     id:Column=None, # a CSV file of your own: column of the image ids (default: image_id)
     patient:Column=None, # ... of the patients (default: patient_id)
     patients:Patients=None,
@@ -515,12 +517,15 @@ def data_cache(
     split:Column=None, # ... of the splits (default: split; else patients are drawn, 70/10/20 %)
     view:Column=None, # ... of the view (default: view)
     findings:Annotated[str, dict(nargs='+', metavar='COLUMN')]=None, # the findings; default: all columns that hold 0, 1 and blanks only
+    uncertain:Annotated[str, dict(choices=('unknown', 'positive', 'negative'))]=None, # what -1 and the like mean in a finding
+    boxes:Column=None, # ... of boxes: [[finding, x, y, width, height], ...] as fractions of the frame
     mask:Annotated[str, MASKS, dict(action='append', metavar='NAME=COLUMN')]=None,
 ):
     "Read all images once, into a folder that every command opens at once. The folder is what every command takes as --data. "\
     "Files that cannot be used are set aside and listed in skipped.csv. A call that was interrupted is continued by the same call"
     from otcxr.datasets import load_radiographs
-    columns = dict(id=id, patient=patient, file=file, split=split, view=view, findings=findings)
+    columns = dict(id=id, patient=patient, file=file, split=split, view=view, findings=findings, uncertain=uncertain, boxes=boxes,
+                   images=images)
     options = {k: v for k, v in columns.items() if v is not None}
     if mask: options['masks'] = dict(m.split('=', 1) if '=' in m else (m, m) for m in mask)
     if partial: options['missing'] = 'drop'

@@ -121,10 +121,10 @@ def _against_published(source, t): # -> (counts: here and published, problems, n
     differ = '; '.join(f'{k} {int(r.here):,} instead of {int(r.published):,}' for k, r in other.iterrows())
     return counts, [f'the label files are of another version, or a part: {differ}'], notes
 
-def _check_files(source, p, t, masks): # -> problems
+def _check_files(source, p, t, masks, options): # -> problems
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        try: return file_problems(t, source.read(p, missing='drop'), masks)
+        try: return file_problems(t, source.read(p, **{**options, 'missing': 'drop'}), masks)
         except OtcxrError as e: return [str(e)]
 
 def _broken(what, e): # -> a Check of what cannot be read
@@ -145,20 +145,22 @@ def check_cache(
 
 def check(
     path:str, # a folder of a known collection, a cache, a ChestMNIST file, a CSV file or a folder with one
-    masks:int=200, # masks whose size is compared with that of their image, evenly spread
+    n_masks:int=200, # masks whose size is compared with that of their image, evenly spread
+    **options, # of the source's reader: images, masks, patient ...
 ) -> Check:
-    "What a folder holds, against the published counts, and what is missing. Raises `OtcxrError` only for a path that does not exist"
+    "What a folder holds, against the published counts, and what is missing. Raises `OtcxrError` for an unknown path or option"
     p = Path(path).expanduser()
     if not p.exists(): raise OtcxrError(f'{path}: there is no such file or folder')
     if is_cache(p): return check_cache(p)
     try: source = find_source(p)
     except OtcxrError as e: return _broken(f'{path}: no known collection', e)
+    source.check_options(source.read, options, path)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter('always')
-        try: t = source.read(p, images=False)
+        try: t = source.read(p, **{**options, 'images': False})
         except OtcxrError as e: return _broken(f'{path}: {source.title}', e)
     notes = [str(w.message) for w in heard if issubclass(w.category, UserWarning)]
     counts, problems, more = _against_published(source, t)
-    if not isinstance(source, Ready): problems += _check_files(source, p, t, masks)
+    if not isinstance(source, Ready): problems += _check_files(source, p, t, n_masks, options)
     origin = t.attrs['origin'] if source.published else f"{source.title}: {t.attrs['origin']}"
     return Check(f'{path}: {origin}', counts, problems, notes + more)

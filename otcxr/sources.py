@@ -9,8 +9,8 @@ __all__ = ['SOURCES', 'NIH_FINDINGS', 'NIH_LISTS', 'SPLIT_NAMES', 'BLANK', 'TRUT
            'Source', 'source', 'cache_folder', 'check_choice', 'finish_table', 'Ready', 'need_size', 'Cache',
            'boxes_by_image', 'nih_boxes', 'nih_findings', 'nih_lists', 'list_entries', 'nih_splits', 'read_nih', 'NIH',
            'NIH14', 'lower_text', 'label_values', 'binary_labels', 'as_numbers', 'plain_word', 'column_of', 'is_own',
-           'csv_patients', 'csv_splits', 'csv_labels', 'odd_labels', 'mask_folder', 'csv_masks', 'row_boxes',
-           'csv_boxes', 'other_columns', 'read_csv_table', 'csv_table', 'CSV']
+           'csv_patients', 'csv_splits', 'odd_labels', 'csv_labels', 'mask_folder', 'csv_masks', 'row_boxes',
+           'csv_boxes', 'usual_boxes', 'other_columns', 'read_csv_table', 'csv_table', 'CSV']
 
 # %% ../nbs/16_sources.ipynb #d2133f8d
 import inspect
@@ -438,6 +438,23 @@ def csv_splits(
     return s, f"splits of column '{split}'"
 
 # %% ../nbs/16_sources.ipynb #3643d46d
+def odd_labels(
+    column:pd.Series, # of text
+) -> list: # what keeps it from being one of labels; [] where it is something else altogether
+    "The values that are no labels in a column where half of the values could be some"
+    text = lower_text(column)
+    text = text[text != '']
+    numbers = pd.to_numeric(text, errors='coerce')
+    like = text.isin([*WORDS, *UNCERTAIN, 'x', '+', '-', '0,0', '1,0', '-1,0']) | numbers.isin([-1, 0, 1])
+    if 't' not in set(text): like &= text != 'f' # F is a sex
+    plain = text.isin(list(TRUTH)) | numbers.isin([0, 1])
+    looks = like.mean() >= .5
+    if len(text) and numbers.notna().all(): # 1 and 2, or 0, 1 and 9 may be labels; counts, ages and years are none
+        coded = numbers.nunique() <= 3 and numbers.between(-1, 9).all()
+        looks = coded or numbers.nunique() <= 5 and like.mean() > .5
+    return list(text[~plain].unique()) if looks else []
+
+# %% ../nbs/16_sources.ipynb #5c11c6f2
 def csv_labels(
     raw:pd.DataFrame, # as read
     findings, # columns of the findings; None: all that hold 0, 1 and blanks only
@@ -465,22 +482,6 @@ def csv_labels(
         choice = '' if uncertain else '; -1 and the like are read with uncertain=unknown, positive or negative (--uncertain)'
         raise OtcxrError(f"{csv}: finding '{c}' must hold 0, 1, yes, no or blanks; it holds {odd} (row {row}){choice}")
     return labels
-
-def odd_labels(
-    column:pd.Series, # of text
-) -> list: # what keeps it from being one of labels; [] where it is something else altogether
-    "The values that are no labels in a column where half of the values could be some"
-    text = lower_text(column)
-    text = text[text != '']
-    numbers = pd.to_numeric(text, errors='coerce')
-    like = text.isin([*WORDS, *UNCERTAIN, 'x', '+', '-', '0,0', '1,0', '-1,0']) | numbers.isin([-1, 0, 1])
-    if 't' not in set(text): like &= text != 'f' # F is a sex
-    plain = text.isin(list(TRUTH)) | numbers.isin([0, 1])
-    looks = like.mean() >= .5
-    if len(text) and numbers.notna().all(): # 1 and 2, or 0, 1 and 9 may be labels; counts, ages and years are none
-        coded = numbers.nunique() <= 3 and numbers.between(-1, 9).all()
-        looks = coded or numbers.nunique() <= 5 and like.mean() > .5
-    return list(text[~plain].unique()) if looks else []
 
 # %% ../nbs/16_sources.ipynb #52721a49
 def mask_folder(
@@ -520,10 +521,11 @@ def row_boxes(
     text:str, # '[["Effusion", 0.1, 0.2, 0.3, 0.4]]'
 ) -> list: # [(finding, x, y, width, height)]
     "The boxes of one image. Raises `ValueError` for what is none, or lies beyond the frame"
-    try: boxes = [(str(finding), *map(float, numbers)) for finding, *numbers in json.loads(text)]
-    except (ValueError, TypeError, RecursionError): raise ValueError('must be a list of [finding, x, y, width, height]') from None
-    for _, *numbers in boxes:
-        if len(numbers) != 4 or not all(map(math.isfinite, numbers)): raise ValueError('must be a list of [finding, x, y, width, height]')
+    form = 'must be a list of [finding, x, y, width, height]'
+    try: boxes = [(finding, *map(float, numbers)) for finding, *numbers in json.loads(text)]
+    except (ValueError, TypeError, OverflowError, RecursionError): raise ValueError(form) from None
+    for finding, *numbers in boxes:
+        if not isinstance(finding, str) or len(numbers) != 4 or not all(map(math.isfinite, numbers)): raise ValueError(form)
         x, y, w, h = numbers
         if min(x, y) < 0 or min(w, h) <= 0 or max(x + w, y + h) > 1.01:
             raise ValueError('must be fractions of the frame, 0 to 1: divide pixels by width and height of the image they were drawn in')
@@ -542,6 +544,19 @@ def csv_boxes(
         except ValueError as e: raise OtcxrError(f"{csv}: boxes of '{image}' in column '{column}': {text[:60]}: {e}") from None
     return out
 
+# %% ../nbs/16_sources.ipynb #3972e461
+def usual_boxes(
+    raw:pd.DataFrame, # as read
+    id, # column of the image ids
+    csv, # the file, for the warning
+) -> str|None: # 'boxes', where the column is there and holds boxes
+    "Whether a column that happens to be called `boxes` holds some; one that holds something else is the user's, which is warned of"
+    if 'boxes' not in raw or raw.boxes.isna().all(): return None
+    try: csv_boxes(raw, 'boxes', id, csv)
+    except OtcxrError as e: return warnings.warn(f'{e}; the column is not read as boxes')
+    return 'boxes'
+
+# %% ../nbs/16_sources.ipynb #8352248b
 def other_columns(
     raw:pd.DataFrame, # as read
     taken, # columns that are in the table already
@@ -570,7 +585,7 @@ def read_csv_table(
     uncertain=None, # what -1, uncertain and the like mean in a finding: 'unknown', 'positive' or 'negative'; else they are no labels
     masks=None, # name -> column of mask files, or folder of masks named like the images
     blank_mask='unknown', # what an image without a mask file means: 'unknown', or 'empty': nothing to be seen
-    boxes=None, # column of boxes, [[finding, x, y, width, height], ...] as fractions of the frame
+    boxes=None, # column of [[finding, x, y, width, height], ...] as fractions of the frame; else 'boxes', where it holds such boxes
     seed:int=0, # of the drawn splits
     missing='error', # 'drop' goes on without images that have no file
 ) -> pd.DataFrame: # image_id, path, patient_id, view, split, findings, 'mask:NAME', boxes, all other columns of the CSV
@@ -586,7 +601,8 @@ def read_csv_table(
     column = {k: column_of(raw, given, names, csv) for k, (given, names) in usual.items()}
     if column['id'] is None: need_columns(raw, ['image_id'], str(csv))
     if findings is not None: need_columns(raw, findings, str(csv))
-    if boxes is not None: need_columns(raw, [boxes], str(csv))
+    if boxes is None: boxes = usual_boxes(raw, column['id'], csv)
+    else: need_columns(raw, [boxes], str(csv))
     used = {*column.values(), boxes, *(c for c in masks.values() if isinstance(c, str) and c in raw)} - {None}
     labels = csv_labels(raw, findings, used, csv, uncertain)
     return csv_table(raw, csv, images, column, labels, masks, blank_mask, boxes, used, seed, missing)

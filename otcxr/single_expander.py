@@ -159,10 +159,10 @@ def transport(self:SingleExpander,
 # %% ../nbs/35a_single_expander.ipynb #75f931dd
 def divergence_from(
     p:torch.Tensor, # masses: (B, N)
-    q:torch.Tensor, # others, positive: (B, N)
+    q:torch.Tensor, # others, not 0 where p is not: (B, N)
 ) -> torch.Tensor: # (B,), not negative, 0 where they are the same
     "Kullback-Leibler divergence of masses that need not sum to one, sum p log(p/q) - p + q."
-    return (torch.xlogy(p, p/q) - p + q).sum(1)
+    return (p*(p.clamp(min=1e-30).log() - q.clamp(min=1e-30).log()) - p + q).sum(1)
 
 @patch
 def entropic_cost(self:SingleExpander,
@@ -172,7 +172,8 @@ def entropic_cost(self:SingleExpander,
 ) -> torch.Tensor: # (B,)
     "What the plan minimises: <T, M> + eps KL(T | mu nu'), and with `rho` also rho KL of its rows from mu and of its columns from nu."
     T, rho = ot.plan, self.cfg.rho
-    log_ratio = T.clamp(min=1e-30).log() - mu[:, :, None].log() - nu[:, None].log()
+    log_mu, log_nu = mu.clamp(min=1e-30).log(), nu.clamp(min=1e-30).log() # tokens without mass have none in T either
+    log_ratio = T.clamp(min=1e-30).log() - log_mu[:, :, None] - log_nu[:, None]
     cost = ot.value + self.cfg.eps * (T * log_ratio).sum((1, 2))
     if rho is None: return cost
     mass = mu.sum(1)*nu.sum(1) - T.sum((1, 2))
@@ -189,7 +190,8 @@ def transport_value(self:SingleExpander,
     "The Sinkhorn divergence of the two views; <T, M> where `debias` is False."
     if not self.cfg.debias: return ot.value
     own = [self.entropic_cost(self.transport(x, x, p, p)[1], p, p) for x, p in ((a, mu), (b, nu))]
-    return self.entropic_cost(ot, mu, nu) - (own[0] + own[1]) / 2
+    value = self.entropic_cost(ot, mu, nu) - (own[0] + own[1]) / 2
+    return value if self.cfg.rho is None else value + self.cfg.eps/2 * (mu.sum(1) - nu.sum(1)).square()
 
 # %% ../nbs/35a_single_expander.ipynb #b7862979
 @patch

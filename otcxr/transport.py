@@ -6,9 +6,9 @@ Docs: https://otcxr.github.io/otcxr/transport.html.md"""
 
 # %% auto #0
 __all__ = ['REACH', 'CACHE', 'TINY', 'TransportError', 'cosine_cost', 'sqeuclidean_cost', 'exact_plan', 'SolverOptions',
-           'kernel_exponent', 'ScalingForm', 'LogForm', 'Iterations', 'iterate', 'unroll_scaling', 'unroll_log',
-           'conjugate_gradients', 'implicit_gradient', 'solution_gradient', 'SinkhornFunction', 'SinkhornResult',
-           'sinkhorn', 'plan_entropy', 'marginal_error', 'show_plan']
+           'kernel_exponent', 'ScalingForm', 'LogForm', 'Iterations', 'translation', 'iterate', 'unroll_scaling',
+           'unroll_log', 'conjugate_gradients', 'implicit_gradient', 'solution_gradient', 'SinkhornFunction',
+           'SinkhornResult', 'sinkhorn', 'plan_entropy', 'marginal_error', 'show_plan']
 
 # %% ../nbs/31_transport.ipynb #245b6f3c
 import math
@@ -146,6 +146,10 @@ class ScalingForm:
 
     def marginal(self, u, s): return u*s # row sums of the plan
 
+    def log_mass(self, u, s): return (u*s).sum(-1, keepdim=True).log() # of the plan
+
+    def shift(self, u, h): return u.mul_(h.exp()) # in place
+
     def log(self, s): return s.log()
 
     def plan(self, u, v, out=None): return torch.mul(self.K, u.mT, out=out).mul_(v)
@@ -171,6 +175,10 @@ class LogForm:
 
     def marginal(self, u, s): return (u + s).exp()
 
+    def log_mass(self, u, s): return torch.logsumexp(u + s, -1, keepdim=True)
+
+    def shift(self, u, h): return u.add_(h)
+
     def log(self, s): return s
 
     def plan(self, u, v, out=None): return torch.add(self.L, u.mT, out=out).add_(v).exp_()
@@ -184,6 +192,17 @@ class Iterations(NamedTuple):
     t: Tensor # products K'u: (iterations, B, 1, M)
     v0: Tensor # where v started: (B, 1, M)
     ran: int # how many iterations were run
+    h: Tensor # the last `translation`, which u and v have and s and t have not; zero where transport is balanced: (B, 1, 1)
+
+def translation(
+    it, # `ScalingForm` or `LogForm` with lam < 1
+    u:Tensor, # as the update made it from `s`: (..., 1, N)
+    s:Tensor, # products K v: (..., 1, N)
+    v:Tensor, # as the update made it from `t`: (..., 1, M)
+    t:Tensor, # products K'u: (..., 1, M)
+) -> Tensor: # h, added to log u and taken from log v: (..., 1, 1)
+    "The constant that raises the dual of unbalanced transport the most (Sejourne, Vialard and Peyre, AISTATS 2022); the plan stays"
+    return .5*it.lam/(1 - it.lam)*(it.log_mass(u, s) - it.log_mass(v, t))
 
 def _residual(it, u, s, mu):
     "L1 distance between the rows of the plan, and what the next update would make them: |T1 - mu| where transport is balanced (B,)"
@@ -201,7 +220,7 @@ def iterate(
     S, T = (lv.new_empty(o.max_iter if store else 2, len(lv), 1, x.shape[-1]) for x in (mu, nu))
     ss, ts = S.unbind(), T.unbind()
     v0 = it.start(lv)
-    v, u, n = v0.clone(), torch.empty_like(mu), o.max_iter
+    v, u, n, h = v0.clone(), torch.empty_like(mu), o.max_iter, lv.new_zeros(len(lv), 1, 1)
     for k in range(o.max_iter):
         i = k if store else k % 2
         it.row(v, ss[i])
@@ -211,8 +230,12 @@ def iterate(
         it.update(mu, ss[i], out=u)
         it.col(u, ts[i])
         it.update(nu, ts[i], out=v)
+        if it.lam < 1:
+            h = translation(it, u, ss[i], v, ts[i])
+            it.shift(u, h)
+            it.shift(v, -h)
     last = slice(0, n) if store else slice((n-1) % 2, (n-1) % 2 + 1)
-    return Iterations(u, v, S[last], T[last], v0, n)
+    return Iterations(u, v, S[last], T[last], v0, n, h)
 
 # %% ../nbs/31_transport.ipynb #cb4d851b
 def _upstream(M, gval, gplan):
@@ -220,22 +243,39 @@ def _upstream(M, gval, gplan):
     if gval is None: return gplan.clone()
     return M*gval if gplan is None else torch.addcmul(gplan, M, gval)
 
+def _translations(it, U, S, V, T):
+    "Translations h of all iterations, room for the derivatives by them, and 1/mass of the plan after the updates of rows and columns"
+    rows, cols = it.log_mass(U, S), it.log_mass(V, T)
+    h = translation(it, U, S, V, T)
+    tiny = math.log(torch.finfo(S.dtype).tiny)
+    return h, torch.zeros_like(h), (-rows.clamp_min(tiny)).exp(), (-cols.clamp_min(tiny)).exp()
+
 def _adjoints(it, S, T, U, V, GK):
     "A = U a and B = V b of all iterations, and the derivatives by mu and nu; `GK` is G times the kernel"
     lam, last = it.lam, len(S) - 1
     a, b, A, B = (torch.empty_like(x) for x in (S, T, S, T))
     minus = S.new_full((), -lam)
     each = list(zip(*(x.unbind() for x in (a, b, A, B, U, V, minus/S, minus/T))))
+    if lam < 1: h, H, by_row, by_col = _translations(it, U, S, V, T)
     torch.bmm(U[last], GK, out=b[last])
     for k in range(last, -1, -1):
         ak, bk, Ak, Bk, uk, vk, sk, tk = each[k]
-        torch.mul(bk.mul_(tk), vk, out=Bk)
+        bk.mul_(tk)
+        if lam < 1: bk.sub_(lam/2*H[k]*by_col[k])
+        torch.mul(bk, vk, out=Bk)
         torch.bmm(Bk, it.Kt, out=ak)
         if k == last: ak.add_(torch.bmm(vk, GK.mT))
-        torch.mul(ak.mul_(sk), uk, out=Ak)
-        if k: torch.bmm(Ak, it.K, out=each[k-1][1])
-    dmu, dnu = ((x if lam == 1 else x*s.pow(1-lam)).sum(0)/-lam for x, s in ((a, S), (b, T)))
-    return A, B, dmu, dnu
+        ak.mul_(sk)
+        if lam < 1: ak.add_(lam/2*H[k]*by_row[k])
+        torch.mul(ak, uk, out=Ak)
+        if k == 0: break
+        if lam < 1:
+            H[k-1] = -(Ak*S[k]).sum(-1, keepdim=True)
+            Ak.mul_((-h[k-1]).exp())
+        torch.bmm(Ak, it.K, out=each[k-1][1])
+    if lam == 1: return A, B, a.sum(0)/-lam, b.sum(0)/-lam
+    far = lam/(2 - 2*lam)*H
+    return A, B, ((a - far*by_row)*S.pow(1-lam)).sum(0)/-lam, ((b + far*by_col)*T.pow(1-lam)).sum(0)/-lam
 
 def unroll_scaling(it, M, mu, nu, S, T, v0, gval, gplan, eps):
     "Derivatives by M, mu and nu of what `iterate` did in scaling form, from those by value (B, 1, 1) and plan (B, N, M); one may be None"
@@ -246,7 +286,7 @@ def unroll_scaling(it, M, mu, nu, S, T, v0, gval, gplan, eps):
     GK.mul_(U[last].mT).mul_(V[last])
     def rows(x): return x.squeeze(2).transpose(0, 1) # (iterations, B, 1, N) -> (B, iterations, N)
     X = torch.bmm(rows(U).mT, rows(B))
-    if last: X.baddbmm_(rows(A[1:]).mT, rows(V[:-1]))
+    if last: X.baddbmm_(rows(A[1:]).mT, rows(V[:-1])) # A holds the translations that V[:-1] lacks
     X.baddbmm_(A[0].mT, v0)
     return GK.addcmul_(X, it.K).mul_(-1/eps), dmu, dnu
 
@@ -259,16 +299,25 @@ def unroll_log(it, M, mu, nu, S, T, v0, gval, gplan, eps):
     D.mul_(G if gval is None else G - eps*gval)
     b = (it.plan(U[-1], -T[-1])*G).sum(1, keepdim=True).mul_(-lam)
     dmu, dnu = torch.zeros_like(mu), torch.zeros_like(nu)
+    if lam < 1: h, H, by_row, by_col = _translations(it, U, S, V, T)
     for k in range(len(S)-1, -1, -1):
-        dnu -= b*(T[k]*(1-lam)).exp()/lam
         E = it.plan(-S[k], V[k])
         a = (E*(G + b)).sum(2) if k == len(S)-1 else (E*b).sum(2)
         a = a.unsqueeze(1)*-lam
+        if lam < 1:
+            near, far = lam/2*H[k], lam/(2 - 2*lam)*H[k]
+            a += near*by_row[k]
+            dnu -= far*by_col[k]*(T[k]*(1-lam)).exp()/lam
+            dmu += far*by_row[k]*(S[k]*(1-lam)).exp()/lam
+        dnu -= b*(T[k]*(1-lam)).exp()/lam
         dmu -= a*(S[k]*(1-lam)).exp()/lam
         D.addcmul_(E.mul_(b), (U[k] + S[k]).exp().mT)
         if k == 0: break
-        E = it.plan(U[k], -T[k-1]).mul_(a.mT)
+        E = it.plan(U[k] if lam == 1 else U[k] - h[k-1], -T[k-1]).mul_(a.mT)
         b = E.sum(1, keepdim=True).mul_(-lam)
+        if lam < 1:
+            H[k-1] = -(a*(U[k] + S[k]).exp()).sum(-1, keepdim=True)
+            b -= lam/2*H[k-1]*by_col[k-1]
         D.addcmul_(E, (V[k-1] + T[k-1]).exp())
     D.addcmul_(it.plan(U[0], v0), a.mT)
     return D.mul_(-1/eps), dmu, dnu
@@ -345,8 +394,9 @@ class SinkhornFunction(torch.autograd.Function):
             mu, nu, lv = mu.unsqueeze(1), nu.unsqueeze(1), lv.unsqueeze(1)
             it = LogForm(L, o.lam) if o.log else ScalingForm(L.exp_(), o.lam)
             m, n = it.masses(mu, nu)
-            u, v, S, T, v0, ran = iterate(it, m, n, lv - c/o.eps, o, store)
+            u, v, S, T, v0, ran, h = iterate(it, m, n, lv - c/o.eps, o, store)
             f, g = r - o.lam*o.eps*it.log(S[-1]), c - o.lam*o.eps*it.log(T[-1])
+            if o.lam < 1: f, g = f + o.eps*h, g - o.eps*h
             s = torch.empty_like(u)
             it.row(v, s)
             error = _residual(it, u, s, m)
@@ -504,6 +554,8 @@ def sinkhorn(
     _check_masses(*checks[:4], slack, rho)
     bad = ~checks.isfinite().all(0)
     low, high = checks[4:].masked_fill(bad, 0)
+    if rho is not None: # unequal masses drive the potentials apart
+        high = torch.maximum(high, -low) + .5*rho*(checks[1]/checks[3]).log().abs().masked_fill(bad, 0)
     if bad.any(): M, mu, nu = _set_aside(bad.to(M.device), M, mu, nu, mask_s, mask_t)
     o = SolverOptions(eps, max_iter, tol, grad, method, 1. if rho is None else rho/(rho + eps), bool((checks[[0, 2]] < TINY).any()))
     tensors, ran = _solve_batch(M, mu, nu, lv, low, high, pads, o)

@@ -59,7 +59,7 @@ from .predictions import load_predictions, save_predictions, score_grid
 from .pretrain import adamw, autocast_of, param_groups
 from .probe import labelled_splits
 from .provenance import fingerprint, provenance, write_tables
-from .runs import find_run, finish_run, open_run
+from .runs import clear_run, find_run, finish_run, open_run, read_table
 from .splits import label_fractions_of
 
 # %% ../nbs/54_finetune.ipynb #f1e2257b
@@ -201,8 +201,6 @@ class BestEpoch(KeepBest):
 
     def measure(self):
         loss = torch.stack(self.losses).mean().item()
-        if not np.isfinite(loss):
-            raise OtcxrError(f'epoch {self.epoch + 1}: the training loss is {loss}; lower lr, or set precision to fp32')
         p = predict(self.watched(), self.valid)
         right = np.where(self.y == 1, p, 1 - p)[~np.isnan(self.y)]
         valid_loss = -np.log(np.clip(right, 1e-12, None)).mean()
@@ -326,7 +324,7 @@ def read_finetuning(
     with suppress(OSError): (out/'checkpoint.pt').unlink(missing_ok=True) # of a process that was killed at its very end
     df = load_predictions(out/'predictions.parquet')
     splits = {p: df[df.split == p].reset_index(drop=True) for p in df.split.unique()}
-    return FinetuneResult(about['findings'], about['skipped'], about['labels'], pd.read_csv(out/'history.csv'), splits, out)
+    return FinetuneResult(about['findings'], about['skipped'], about['labels'], read_table(out/'history.csv'), splits, out)
 
 # %% ../nbs/54_finetune.ipynb #54cce8a8
 def save_finetuning(
@@ -345,7 +343,7 @@ def save_finetuning(
     save_classifier(model, r.out/'classifier.safetensors', cfg, **found)
     save_predictions(pd.concat(r.predictions.values(), ignore_index=True), r.out/'predictions.parquet', name, protocol='finetune',
                      fraction=cfg.fraction, seed=cfg.seed, labels=r.labels, provenance=prov, **pretrained)
-    finish_run(r.out, prov)
+    finish_run(r.out, prov, FINETUNE_FILES)
     (r.out/'checkpoint.pt').unlink(missing_ok=True)
 
 # %% ../nbs/54_finetune.ipynb #12b58ab0
@@ -395,6 +393,7 @@ def finetune(
     learn = finetune_learner(model, data, cfg, splits['train'][0][:, 0], skipped, device, out and out/'history.csv')
     with open_run(out, FINETUNE_FILES) if out else nullcontext():
         if out and (done := read_finetuning(out, key)): return done # by another process, meanwhile
+        if out and not (out/'checkpoint.pt').exists(): clear_run(out, FINETUNE_FILES) # nothing of another start stays beside this one
         if out: continue_run(learn, Checkpoint(out/'checkpoint.pt', cfg, key), out/'history.csv')
         title = f'{name}, {percent(cfg.fraction)}, seed {cfg.seed}'
         if progress == 'bar': print(title)

@@ -7,8 +7,8 @@ Docs: https://otcxr.github.io/otcxr/callback.html.md"""
 # %% auto #0
 __all__ = ['epoch_order', 'BatchLoader', 'ResumableLearner', 'PretrainLearner', 'view_seed', 'MakeViews', 'lr_at', 'Schedule',
            'GradNorm', 'NonFiniteError', 'first_nonfinite', 'NonFinite', 'read_history', 'cut_history', 'loss_names',
-           'LossParts', 'plot_history', 'CollapseWatch', 'KeepBest', 'Checkpoint', 'continue_run', 'pick_progress',
-           'show_progress']
+           'LossParts', 'plot_history', 'need_finite', 'CollapseWatch', 'KeepBest', 'Checkpoint', 'continue_run',
+           'pick_progress', 'show_progress']
 
 # %% ../nbs/40_callback.ipynb #8e224182
 import warnings
@@ -21,7 +21,7 @@ import math
 import sys
 import time
 import zipfile
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import fastai.callback.progress  # noqa: F401, adds the progress bar, and `no_bar`, to every Learner
@@ -38,8 +38,9 @@ from fastcore.basics import noop, patch
 
 from . import augment
 from .augment import Augment, model_inputs, two_views
-from .config import Config, config_diff
+from .config import Config, config_diff, to_plain
 from .core import OtcxrError, append_csv_row, atomic_path, get_rng_state, set_rng_state
+from .provenance import device_name
 
 # %% ../nbs/40_callback.ipynb #fb65c78a
 def epoch_order(
@@ -220,14 +221,14 @@ class GradNorm(Callback):
 
 # %% ../nbs/40_callback.ipynb #4915cc64
 class NonFiniteError(OtcxrError):
-    "The loss or the gradient of a step was not finite; `step`, `part` and `file` say where"
+    "The loss, the gradient, or what a step has left was not finite; `step`, `part` and `file` say where"
     def __init__(self, message, step=None, part=None, file=None):
         super().__init__(message)
         self.message, self.step, self.part, self.file = message, step, part, file
     def __str__(self): return self.message
 
 def first_nonfinite(
-    learn:PretrainLearner, # after the backward pass
+    learn:PretrainLearner, # with a loss, or after the backward pass
 ) -> tuple: # (name of a loss part or parameter, what is wrong with it, in words)
     "What was not finite first: a part of the loss, a gradient, a weight, or the norm of them all"
     def finite(t): return bool(torch.isfinite(t).all())
@@ -242,7 +243,7 @@ def first_nonfinite(
 
 # %% ../nbs/40_callback.ipynb #a74200fb
 class NonFinite(Callback):
-    "Before a step that is not finite: restore the buffers, save what is needed to look into it, and raise `NonFiniteError`"
+    "At a loss or a gradient that is not finite: restore the buffers, save what is needed to look into it, and raise `NonFiniteError`"
     order = 30
     def __init__(self,
         out=None, # folder of the file that is written; None: nothing is written
@@ -256,8 +257,14 @@ class NonFinite(Callback):
         self.kept = [b.detach().clone() for b in self.moved()]
         self.rng_before = get_rng_state()
 
+    def after_loss(self): # before monitors are taken of the features
+        if not math.isfinite(self.loss.item()): self.stop()
+
     def before_step(self):
-        if math.isfinite(self.grad_norm) and math.isfinite(self.loss.item()): return
+        if not math.isfinite(self.grad_norm): self.stop()
+
+    def stop(self):
+        "Raise `NonFiniteError`, with the model as it was before the step"
         with torch.no_grad():
             for b, kept in zip(self.moved(), self.kept): b.copy_(kept)
         part, where = first_nonfinite(self.learn)
@@ -287,26 +294,35 @@ def save(self:NonFinite,
 # %% ../nbs/40_callback.ipynb #9a5b262c
 def _whole_lines(file):
     "The lines of `file`, without a half-written last one"
-    return Path(file).read_text().split('\n')[:-1] if Path(file).exists() else []
+    return Path(file).read_text(encoding='utf-8').split('\n')[:-1] if Path(file).exists() else []
+
+@contextmanager
+def _readable(file):
+    try: yield
+    except (ValueError, IndexError, KeyError) as e:
+        raise OtcxrError(f'{file} is damaged ({e}): copy it again from where it is whole, or begin the run again (--restart)') from e
 
 def read_history(
     file, # history.csv
 ) -> pd.DataFrame: # kind ('step', 'epoch'), step, epoch, lr, the loss and its parts, monitors, grad_norm, images_per_s, wait, views
-    "The record of a run, readable while it runs"
-    lines = [l.split(',') for l in _whole_lines(file)]
-    if not lines: return pd.DataFrame(columns=['kind', 'step', 'epoch'])
-    df = pd.DataFrame(lines[1:], columns=lines[0])
-    for c in df.columns.drop('kind'): df[c] = pd.to_numeric(df[c].replace('', np.nan))
-    return df
+    "The record of a run, readable while it runs; what is not finite in it stays so. Raises `OtcxrError` for a file that is damaged"
+    with _readable(file):
+        lines = [l.split(',') for l in _whole_lines(file)]
+        if not lines: return pd.DataFrame(columns=['kind', 'step', 'epoch'])
+        if odd := [i for i, l in enumerate(lines, 1) if len(l) != len(lines[0])]: raise ValueError(f'line {odd[0]}')
+        df = pd.DataFrame(lines[1:], columns=lines[0])
+        numbers = df.drop(columns='kind').replace('', 'nan').map(float) # knows 'nan' and 'inf', as pandas does not
+        return df[['kind']].join(numbers).astype({'step': int, 'epoch': int})
 
 def cut_history(
     file, # history.csv
     step:int, # the last step that stays
 ):
     "Remove the rows after `step` and a half-written last line"
-    head, *rows = _whole_lines(file) or ['']
-    if not head: return
-    kept = [r for r in rows if int(r.split(',')[1]) <= step]
+    with _readable(file):
+        head, *rows = _whole_lines(file) or ['']
+        if not head: return
+        kept = [r for r in rows if int(r.split(',')[1]) <= step]
     with atomic_path(file) as tmp: tmp.write_text('\n'.join([head, *kept]) + '\n')
 
 # %% ../nbs/40_callback.ipynb #d53b60ce
@@ -423,6 +439,19 @@ def plot_parts(self:PretrainLearner, **kwargs):
     "`plot_history` of this run"
     return plot_history(self.history, **kwargs)
 
+# %% ../nbs/40_callback.ipynb #ee676dec
+def need_finite(
+    learn:Learner, # after a step
+):
+    "Raise `NonFiniteError` where a weight, a buffer or a number of the optimiser is not finite"
+    def bad(tensors): return [k for k, v in tensors.items() if torch.is_tensor(v) and v.is_floating_point() and not v.isfinite().all()]
+    found = bad(learn.model.state_dict())
+    states = learn.opt.state_dict()['state'] if learn.opt else []
+    for s in states.values() if isinstance(states, dict) else states: found += [f'{k} of the optimiser' for k in bad(s)]
+    if found:
+        raise NonFiniteError(f'after step {learn.step} {len(found)} tensors are not finite, {found[0]} first: the run is not finished, and '
+                             "nothing of this state is kept. Begin again with a lower lr, with clip, or with precision='fp32'", learn.step, found[0])
+
 # %% ../nbs/40_callback.ipynb #0e784baf
 class CollapseWatch(Callback):
     "Warn when a monitor stays below a threshold"
@@ -474,6 +503,11 @@ class KeepBest(Callback):
     def before_batch(self):
         if self.rows and len(self.rows) - 1 - self.best_at >= self.patience: raise CancelFitException
 
+    def after_loss(self):
+        if self.loss.isfinite(): return
+        raise NonFiniteError(f'the loss is {self.loss.item()} at step {self.learn.step + 1}: the step was not taken. Lower lr, set precision '
+                             'to fp32, or look at the encoder (a diverged run?)', self.learn.step, 'loss')
+
     def after_batch(self):
         self.losses.append(self.loss.detach())
         if self.due(): self.add_row()
@@ -481,7 +515,8 @@ class KeepBest(Callback):
 # %% ../nbs/40_callback.ipynb #bc617d19
 @patch
 def add_row(self:KeepBest):
-    "Measure, record, and keep the state where it is the best so far"
+    "Measure, record, and keep the state where it is the best so far; raises `NonFiniteError` for one that is not finite"
+    need_finite(self.learn)
     began, step = self.began
     speed = (self.learn.step - step)*self.dls.train.bs/(time.perf_counter() - began)
     row = self.measure()
@@ -516,7 +551,7 @@ class Checkpoint(Callback):
     order = 90
     def __init__(self,
         file, # checkpoint.pt
-        config:Config, # of the run; must agree when the run is continued
+        config:Config|dict, # of the run; must agree when the run is continued
         data:str='', # fingerprint of the images and whatever else must agree
         skip=(), # keys of `config` that may differ
         minutes:float=5., # longest time between two checkpoints
@@ -529,12 +564,13 @@ class Checkpoint(Callback):
     def stateful(self): return [cb for cb in self.learn.cbs if hasattr(type(cb), 'state_dict')]
 
     def save(self):
-        "Write the checkpoint now; weights that are not finite are never written"
-        if not all(torch.isfinite(p).all() for p in self.model.parameters()): return
+        "Write the checkpoint now; nothing that is not finite is ever written. Raises `NonFiniteError` for buffers and the optimiser"
+        if not all(torch.isfinite(p).all() for p in self.model.parameters()): return # the next step says so, with its images
+        need_finite(self.learn)
         opt = self.opt.state_dict()
         opt = {k: [dict(o) for o in v] if k in ('hypers', 'state') and not isinstance(v, dict) else v for k, v in opt.items()}
-        state = dict(otcxr=2, step=self.learn.step, config=self.config.to_dict(), data=self.fingerprint,
-                     model=self.model.state_dict(), opt=opt, rng=get_rng_state(),
+        state = dict(otcxr=2, step=self.learn.step, config=to_plain(self.config), data=self.fingerprint,
+                     model=self.model.state_dict(), opt=opt, rng=get_rng_state(), device=device_name(),
                      callbacks={cb.name: cb.state_dict() for cb in self.stateful()})
         try:
             with atomic_path(self.file) as tmp: torch.save(state, tmp)
@@ -555,9 +591,10 @@ def read(self:Checkpoint) -> dict: # what `save` wrote
     except Exception as e:
         raise OtcxrError(f'{self.file} cannot be read as a checkpoint ({type(e).__name__}): delete it to begin the run again') from e
     if not isinstance(state, dict) or 'otcxr' not in state: raise OtcxrError(f'{self.file} is not a checkpoint of otcxr')
-    try: there = type(self.config).from_dict(state['config'], translate=True)
+    there = state['config']
+    try: there = type(self.config).from_dict(there, translate=True) if isinstance(self.config, Config) else there
     except OtcxrError as e: raise OtcxrError(f'{self.file}: {e}') from e
-    diff = config_diff(there.to_dict(), self.config.to_dict(), self.may_differ)
+    diff = config_diff(to_plain(there), to_plain(self.config), self.may_differ)
     if state['data'] != self.fingerprint:
         diff.append(('the images or the weights it began from (their fingerprint)', state['data'], self.fingerprint))
     if diff:
@@ -567,8 +604,11 @@ def read(self:Checkpoint) -> dict: # what `save` wrote
 
 @patch
 def load(self:Checkpoint) -> Learner: # at the step of the file
-    "Continue from the file; raises as `read` does, and for another architecture"
-    state = self.read()
+    "Continue from the file; raises as `read` does, and for another architecture. Warns on another device or number of threads"
+    state, here = self.read(), device_name()
+    if state.get('device', here) != here:
+        warnings.warn(f'{self.file} was written on {state["device"]}, this is {here}: the run goes on, but not to the same bits. '
+                      'On a CPU the number of threads counts too (OMP_NUM_THREADS)')
     try: self.model.load_state_dict(state['model'])
     except RuntimeError as e: raise OtcxrError(f'{self.file} holds another architecture: {str(e).splitlines()[1].strip()}') from e
     if not self.opt: self.learn.create_opt()

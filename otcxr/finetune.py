@@ -52,14 +52,14 @@ from .config import Config
 from .core import OtcxrError, default_device, percent, plain_name, seed_everything
 from .datasets import load_radiographs
 from .encoder import Encoder
-from .encoders import leak_of, load_encoders, seen_by_network
+from .encoders import load_encoders, refuse_seen
 from .features import Classifier, encoder_key, load_classifier, predict, predictions_table, save_classifier
 from .metrics import macro_auroc
 from .predictions import load_predictions, save_predictions, score_grid
 from .pretrain import adamw, autocast_of, param_groups
 from .probe import labelled_splits
 from .provenance import fingerprint, provenance, write_tables
-from .runs import find_run, finish_run, open_run, save_seen
+from .runs import clear_run, find_run, finish_run, open_run, read_table
 from .splits import label_fractions_of
 
 # %% ../nbs/54_finetune.ipynb #f1e2257b
@@ -201,8 +201,6 @@ class BestEpoch(KeepBest):
 
     def measure(self):
         loss = torch.stack(self.losses).mean().item()
-        if not np.isfinite(loss):
-            raise OtcxrError(f'epoch {self.epoch + 1}: the training loss is {loss}; lower lr, or set precision to fp32')
         p = predict(self.watched(), self.valid)
         right = np.where(self.y == 1, p, 1 - p)[~np.isnan(self.y)]
         valid_loss = -np.log(np.clip(right, 1e-12, None)).mean()
@@ -303,7 +301,7 @@ class FinetuneResult:
                 f'macro AUROC on validation {best.valid_auroc:.3f}' + (f'; not trained: {left}' if left else ''))
 
 # %% ../nbs/54_finetune.ipynb #aa78bd1e
-FINETUNE_FILES = ('history.csv', 'images.csv', 'checkpoint.pt', 'classifier.safetensors', 'predictions.parquet', 'provenance.json')
+FINETUNE_FILES = ('history.csv', 'checkpoint.pt', 'classifier.safetensors', 'predictions.parquet', 'provenance.json')
 
 def run_key(
     encoder:Encoder, # as all of these for `finetune`
@@ -326,7 +324,7 @@ def read_finetuning(
     with suppress(OSError): (out/'checkpoint.pt').unlink(missing_ok=True) # of a process that was killed at its very end
     df = load_predictions(out/'predictions.parquet')
     splits = {p: df[df.split == p].reset_index(drop=True) for p in df.split.unique()}
-    return FinetuneResult(about['findings'], about['skipped'], about['labels'], pd.read_csv(out/'history.csv'), splits, out)
+    return FinetuneResult(about['findings'], about['skipped'], about['labels'], read_table(out/'history.csv'), splits, out)
 
 # %% ../nbs/54_finetune.ipynb #54cce8a8
 def save_finetuning(
@@ -345,7 +343,7 @@ def save_finetuning(
     save_classifier(model, r.out/'classifier.safetensors', cfg, **found)
     save_predictions(pd.concat(r.predictions.values(), ignore_index=True), r.out/'predictions.parquet', name, protocol='finetune',
                      fraction=cfg.fraction, seed=cfg.seed, labels=r.labels, provenance=prov, **pretrained)
-    finish_run(r.out, prov)
+    finish_run(r.out, prov, FINETUNE_FILES)
     (r.out/'checkpoint.pt').unlink(missing_ok=True)
 
 # %% ../nbs/54_finetune.ipynb #12b58ab0
@@ -382,8 +380,6 @@ def finetune(
     device:Optional[str]=None, # where to train; None: the fastest there is
     progress:Literal['auto', 'bar', 'lines', 'none']='auto', # a bar, a line an epoch, nothing; auto: a bar on a terminal, else lines
     allow_shared_patients:bool=False, # True: do not refuse patients that stand in two splits
-    seen:Optional[pd.DataFrame]=None, # what the encoder was trained on, of `otcxr.encoders.seen_by_network`
-    leak:Optional[str]=None, # what `otcxr.encoders.leak_of` found, for the files
 ) -> FinetuneResult:
     "Train encoder and head on the labelled share, keep the epoch that is best on validation, predict. Raises `OtcxrError` for bad input"
     start, cfg, progress = time.time(), cfg or FinetuneConfig(), pick_progress(progress)
@@ -397,6 +393,7 @@ def finetune(
     learn = finetune_learner(model, data, cfg, splits['train'][0][:, 0], skipped, device, out and out/'history.csv')
     with open_run(out, FINETUNE_FILES) if out else nullcontext():
         if out and (done := read_finetuning(out, key)): return done # by another process, meanwhile
+        if out and not (out/'checkpoint.pt').exists(): clear_run(out, FINETUNE_FILES) # nothing of another start stays beside this one
         if out: continue_run(learn, Checkpoint(out/'checkpoint.pt', cfg, key), out/'history.csv')
         title = f'{name}, {percent(cfg.fraction)}, seed {cfg.seed}'
         if progress == 'bar': print(title)
@@ -406,8 +403,7 @@ def finetune(
         predictions = {p: predictions_table(predict(model, d), d.table, findings) for p, d in measured.items()}
         history, network = pd.DataFrame(learn.best_epoch.rows), None if out else model.cpu().eval()
         r = FinetuneResult(findings, skipped, labels, history, predictions, out, network)
-        pretrained = dict(weights=fingerprint(dict(encoder.state_dict())), pretraining_seed=pretraining_seed, leak=leak)
-        if out: save_seen(out, pd.concat([data.identities.iloc[splits['train'][0][:, 0]], seen], ignore_index=True).drop_duplicates())
+        pretrained = dict(weights=fingerprint(dict(encoder.state_dict())), pretraining_seed=pretraining_seed)
         if out: save_finetuning(r, model, cfg, key, start, name, **pretrained)
     return r
 
@@ -450,11 +446,12 @@ def finetune_weights(
     configs = {name: c for name, (_, c, _) in loaded.items()}
     first = next(iter(configs.values()))
     data = load_radiographs(first.data, size=first.data_size) if data is None else load_radiographs(data)
-    leak = {name: leak_of(name, file, data, split, allow_leak) for name, (_, _, file) in loaded.items()} # before any work
+    for name, (_, _, file) in loaded.items(): # before any work
+        if file: refuse_seen(name, file, data, split, allow_leak)
     runs, grid = {}, {}
-    for name, (encoder, c, file) in loaded.items():
+    for name, (encoder, c, _) in loaded.items():
         runs |= finetune_grid({name: encoder}, data, cfg, fractions, seeds, out, split=split, pretraining_seed=c.seed, device=device,
-                              progress=progress, seen=seen_by_network(file), leak=leak[name])
+                              progress=progress)
     for (name, q, _), r in runs.items(): grid.setdefault((name, 'finetune', q), []).append(r)
     table, comparison = score_grid(grid, split)
     tables = {'finetune.csv': table, 'labels.csv': label_fractions_of(data, fractions, seeds)}

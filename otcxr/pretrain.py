@@ -19,11 +19,11 @@ from otcxr.callback import (
     LossParts,
     MakeViews,
     NonFinite,
-    NonFiniteError,
     PretrainLearner,
     Schedule,
     continue_run,
     lr_at,
+    need_finite,
     pick_progress,
     read_history,
     show_progress,
@@ -34,6 +34,7 @@ from otcxr.runs import (
     load_seen,
     load_strict,
     load_tensors,
+    need_whole_run,
     open_run,
     read_provenance,
     save_seen,
@@ -298,14 +299,15 @@ def read_pretraining(
     cfg:PretrainConfig, # of the run
     data:str|None=None, # fingerprint of its images; None: they are not looked at
 ) -> PretrainResult|None: # None where no run is finished
-    "The run in `out`. Raises `OtcxrError` where it has another configuration or other images"
+    "The run in `out`. Raises `OtcxrError` where it has another configuration or other images, and where one of its files is damaged"
+    prov, weights = read_provenance(out), out/'weights.safetensors'
+    if prov is not None: need_whole_run(out, prov)
     if (out/'config.yaml').exists():
         there = PretrainConfig.from_yaml(out/'config.yaml', translate=True)
         if diff := config_diff(there.to_dict(), cfg.to_dict(), FREE_FIELDS):
             raise OtcxrError(f'{out} holds a run with another configuration: '
                 + '; '.join(f'{k} is {a!r} there and {b!r} here' for k, a, b in diff)
                 + '. Choose another folder, use that configuration, or begin again with resume=False (--restart)')
-    prov, weights = read_provenance(out), out/'weights.safetensors'
     if data is None or prov is None or not weights.exists(): return None
     if prov.get('data') != data:
         raise OtcxrError(f'{out} holds a finished run on other images (fingerprint {prov.get("data")}, here {data}): '
@@ -319,11 +321,8 @@ def save_pretraining(
     out:Path, # its folder
     start:float, # `time.time()` when it was started
 ):
-    "Write weights and provenance. Raises `NonFiniteError` for weights that the last step has spoilt"
-    bad = [k for k, v in learn.model.state_dict().items() if v.is_floating_point() and not v.isfinite().all()]
-    if bad:
-        raise NonFiniteError(f'after the last step {len(bad)} tensors of weights are not finite, {bad[0]} first: the run is not finished. '
-                             'Begin again with a lower lr, or with clip', learn.step, bad[0])
+    "Write weights and provenance. Raises `NonFiniteError` for a model that the last step has spoilt"
+    need_finite(learn)
     history = read_history(out/'history.csv')
     save_weights(learn.model, out/'weights.safetensors', cfg)
     heads = {k: v for k, v in learn.model.state_dict().items() if not k.startswith('encoder.backbone.')}
@@ -331,8 +330,10 @@ def save_pretraining(
     epochs, images = history[history.kind == 'epoch'], learn.dls.train
     seconds = (images.steps*cfg.batch_size/epochs.images_per_s).sum()
     precision = pick_precision(cfg.precision, images.device)
-    finish_run(out, provenance(cfg, cfg.seed, images.dataset.fingerprint, start, steps=learn.step, images=images.n, init=learn.begun,
-                               precision=precision, last_epoch=json.loads(epochs.iloc[-1].to_json()), train_s=round(float(seconds), 1)))
+    last = json.loads(epochs.iloc[-1].to_json()) # None for what is not finite
+    prov = provenance(cfg, cfg.seed, images.dataset.fingerprint, start, steps=learn.step, images=images.n, init=learn.begun,
+                      precision=precision, last_epoch=last, train_s=round(float(seconds), 1))
+    finish_run(out, prov, PRETRAIN_FILES)
 
 # %% ../nbs/42_pretrain.ipynb #d9457f8a
 def pretrain_line(
@@ -386,6 +387,7 @@ def pretrain(
     with open_run(out, PRETRAIN_FILES):
         if not resume: clear_run(out, PRETRAIN_FILES)
         if done := read_pretraining(out, cfg, images.fingerprint): return done # by another process, meanwhile
+        if not (out/'checkpoint.pt').exists(): clear_run(out, PRETRAIN_FILES) # nothing of another start stays beside this one
         if not (out/'config.yaml').exists(): cfg.to_yaml(out/'config.yaml')
         learn = create_learner(cfg, data, out, device)
         begun = fingerprint([images.fingerprint, learn.begun['sha256']]) if learn.begun else images.fingerprint

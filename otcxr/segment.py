@@ -49,7 +49,7 @@ from .mask_data import known_masks, mask_batch, mask_order, mask_rows, mask_view
 from .metrics import with_interval
 from .pretrain import autocast_of
 from .provenance import fingerprint, provenance, write_tables
-from .runs import clear_run, find_run, finish_run, open_run
+from .runs import clear_run, find_run, finish_run, need_whole, open_run, read_table
 from .unet import PIXEL_LOSSES, create_unet, save_unet, segment_loss
 
 # %% ../nbs/56_segment.ipynb #1b572ec1
@@ -206,11 +206,6 @@ class BestMasks(KeepBest):
         self.valid_loss, self.lr = measure, cfg.lr
 
     def due(self): return self.learn.step in self.looks
-
-    def after_loss(self):
-        if self.loss.isfinite(): return
-        raise OtcxrError(f'the loss is {self.loss.item()} at step {self.learn.step + 1}: lower lr ({self.lr:g}), '
-                         'or look at the encoder (a diverged run?)')
 
     def measure(self): # dict: step, train_loss since the last look, valid_loss
         train, valid = np.mean([loss.item() for loss in self.losses]), self.valid_loss()
@@ -384,6 +379,7 @@ def load_images(
     path, # images.parquet
 ) -> pd.DataFrame: # as in `Segmentation.images`; `attrs['about']` says how it was made
     "The table of images of a run. Raises `OtcxrError` for another file"
+    need_whole(path)
     try: t = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as e: raise OtcxrError(f'{path}: cannot be read as a table of images ({e})') from None
     meta = t.schema.metadata or {}
@@ -408,7 +404,7 @@ def save_segmentation(
         with atomic_path(out/name) as tmp: t.to_csv(tmp, index=False)
     about = dict(mask=r.mask, split=r.split, threshold=r.threshold, min_area=r.min_area)
     save_unet(r.unet, out/'unet.safetensors', encoder, about | dict(config=cfg.to_dict()))
-    finish_run(out, prov)
+    finish_run(out, prov, SEGMENT_FILES)
     (out/'checkpoint.pt').unlink(missing_ok=True)
 
 def load_segmentation(
@@ -417,7 +413,7 @@ def load_segmentation(
 ) -> Segmentation: # without the network, see `otcxr.unet.load_unet`
     "Read a result"
     split = prov.get('split', prov.get('part')) # 'part' before version 0.3
-    history, grid = (pd.read_csv(out/f) for f in ('history.csv', 'grid.csv'))
+    history, grid = (read_table(out/f) for f in ('history.csv', 'grid.csv'))
     return Segmentation(prov['mask'], load_images(out/'images.parquet'), grid, prov['threshold'], prov['min_area'], history, split)
 
 # %% ../nbs/56_segment.ipynb #d5b0b17e
@@ -474,6 +470,7 @@ def segment(
     with open_run(out, SEGMENT_FILES) as out:
         if not resume: clear_run(out, SEGMENT_FILES)
         elif prov := find_run(out, key, again): return load_segmentation(out, prov) # another process was faster
+        if not (out/'checkpoint.pt').exists(): clear_run(out, SEGMENT_FILES) # nothing of another start stays beside this one
         r = run(Checkpoint(out/'checkpoint.pt', cfg, key))
         prov = provenance(cfg, cfg.seed, data, start, key=key, collection=data.name, encoder=fingerprint(dict(encoder.state_dict())),
                           mask=mask, split=split, threshold=r.threshold, min_area=r.min_area)

@@ -32,9 +32,10 @@ from tqdm import tqdm
 
 import otcxr
 
-from .collection import SPLITS, Radiographs, need_columns, need_unique
+from .collection import SPLITS, Radiographs, keyed, need_columns, need_unique
 from .core import OtcxrError, atomic_path, few, in_test
 from .masks import read_mask, shrink_mask
+from .overlap import namespace
 from .pixels import RadiographError, frame_of, resize, to_uint8
 from .provenance import fingerprint
 from .radiograph import read_radiograph
@@ -83,6 +84,7 @@ def plan_cache(
     table:pd.DataFrame, # of a reader
     name:str, # of the collection, where neither the reader nor the caller says it
     size:int, crop, window, findings, # see `build_cache`
+    patients:str='', # see `build_cache`
 ): # the table, ordered by split; the plan, as it stands in the manifest
     "Check a table and say what its cache will be. Raises `OtcxrError` for a table of which none can be made"
     findings = list(table.attrs.get('findings', []) if findings is None else findings)
@@ -93,9 +95,10 @@ def plan_cache(
     if not len(table): raise OtcxrError('the table has no rows')
     if (table.path == '').any(): raise OtcxrError('the table has labels only (images=False); read it again with its images')
     frame_of((1, 1), size, crop) # an unknown crop stops here
-    table = table.iloc[np.argsort(table.split.map(SPLITS.index), kind='stable')].reset_index(drop=True)
+    table = keyed(table).iloc[np.argsort(table.split.map(SPLITS.index), kind='stable')].reset_index(drop=True)
     source = fingerprint([table.drop(columns='path').to_csv(index=False), [Path(p).name for p in table.path]])
-    plan = dict(name=name, size=size, crop=crop, window=window if window == 'full' else list(window), findings=findings,
+    whose = namespace(patients or table.attrs.get('patients'))
+    plan = dict(name=name, patients=whose, size=size, crop=crop, window=window if window == 'full' else list(window), findings=findings,
                 masks=[c[5:] for c in table if c.startswith('mask:')], source=source, sources=table.attrs.get('sources', {}),
                 origin=table.attrs.get('origin', ''), files=len(table), version=otcxr.__version__)
     return table, plan
@@ -473,7 +476,8 @@ def open_cache(
             raise ValueError(f'{images.shape[0]:,} images, {len(table):,} rows in table.csv, {shape[0]:,} in the manifest')
     except (OSError, ValueError, KeyError) as e: raise OtcxrError(f'{folder}: is damaged ({e}); remove it and build it again') from e
     table.attrs = {k: m[k] for k in ('name', 'findings', 'origin')}
-    return Radiographs(images, table, m['findings'], m['name'], dict(zip(masks, arrays)) or None, read_text_columns(folder/'skipped.csv'))
+    return Radiographs(images, table, m['findings'], m['name'], dict(zip(masks, arrays)) or None, read_text_columns(folder/'skipped.csv'),
+                       m.get('patients', ''))
 
 # %% ../nbs/15_cache.ipynb #599f2703
 def map_array(
@@ -488,7 +492,7 @@ def map_array(
 def read_text_columns(
     file:Path, # table.csv or skipped.csv of a cache
 ) -> pd.DataFrame:
-    "A table of a cache; ids, paths and the like are text, leading zeros and all"
+    "A table of a cache; ids, paths and the like are text, leading zeros and all, and NA is a name"
     text = ('image_id', 'patient_id', 'path', 'view', 'split', 'boxes', 'reason', 'source_sha256')
     return pd.read_csv(file, dtype={c: str for c in text}, keep_default_na=False, na_values=['']) # NA may be a patient
 
@@ -513,12 +517,13 @@ def build_cache(
     progress:bool=True, # a bar on stderr
     findings=None, # else as the reader says
     name=None, # else as the reader says, or the folder's
+    patients=None, # whose patients the ids are, see `otcxr.overlap`; else as the reader says
 ) -> Radiographs: # memory-mapped; `skipped` lists the files that were set aside, with the reason
     """Shrink all images of a table into one memory-mapped array.
     A call that was killed is continued by the same call; a finished cache is opened.
     Raises `OtcxrError` when the folder holds a cache with other options, when the disk is full, and when no file can be used"""
     out = Path(out).absolute()
-    table, plan = plan_cache(table, name or table.attrs.get('name', out.name), size, crop, window, findings)
+    table, plan = plan_cache(table, name or table.attrs.get('name', out.name), size, crop, window, findings, patients)
     if is_cache(out): return open_same(out, plan)
     build = CacheBuild(table, plan, out)
     with disk_full_as_error(out, build.bytes_needed):
@@ -534,5 +539,8 @@ def open_same(
     plan:dict, # of a request
 ) -> Radiographs:
     "A finished cache, asked for once more. Raises `OtcxrError` where it was made with other options"
-    need_same_plan(json.loads((out/'manifest.json').read_text()), plan, out)
+    old = json.loads((out/'manifest.json').read_text())
+    need_same_plan(old, plan, out)
+    if plan['patients'] not in ('', old.get('patients')): # a name of the patients is kept
+        with atomic_path(out/'manifest.json') as p: p.write_text(json.dumps(old | dict(patients=plan['patients']), indent=1))
     return open_cache(out)

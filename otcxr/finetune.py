@@ -52,14 +52,14 @@ from .config import Config
 from .core import OtcxrError, default_device, percent, plain_name, seed_everything
 from .datasets import load_radiographs
 from .encoder import Encoder
-from .encoders import load_encoders, refuse_seen
+from .encoders import leak_of, load_encoders, seen_by_network
 from .features import Classifier, encoder_key, load_classifier, predict, predictions_table, save_classifier
 from .metrics import macro_auroc
 from .predictions import load_predictions, save_predictions, score_grid
 from .pretrain import adamw, autocast_of, param_groups
 from .probe import labelled_splits
 from .provenance import fingerprint, provenance, write_tables
-from .runs import clear_run, find_run, finish_run, open_run, read_table
+from .runs import clear_run, find_run, finish_run, open_run, read_table, save_seen
 from .splits import label_fractions_of
 
 # %% ../nbs/54_finetune.ipynb #f1e2257b
@@ -301,7 +301,7 @@ class FinetuneResult:
                 f'macro AUROC on validation {best.valid_auroc:.3f}' + (f'; not trained: {left}' if left else ''))
 
 # %% ../nbs/54_finetune.ipynb #aa78bd1e
-FINETUNE_FILES = ('history.csv', 'checkpoint.pt', 'classifier.safetensors', 'predictions.parquet', 'provenance.json')
+FINETUNE_FILES = ('history.csv', 'images.csv', 'checkpoint.pt', 'classifier.safetensors', 'predictions.parquet', 'provenance.json')
 
 def run_key(
     encoder:Encoder, # as all of these for `finetune`
@@ -380,6 +380,8 @@ def finetune(
     device:Optional[str]=None, # where to train; None: the fastest there is
     progress:Literal['auto', 'bar', 'lines', 'none']='auto', # a bar, a line an epoch, nothing; auto: a bar on a terminal, else lines
     allow_shared_patients:bool=False, # True: do not refuse patients that stand in two splits
+    seen:Optional[pd.DataFrame]=None, # what the encoder was trained on, of `otcxr.encoders.seen_by_network`
+    leak:Optional[str]=None, # what `otcxr.encoders.leak_of` found, for the files
 ) -> FinetuneResult:
     "Train encoder and head on the labelled share, keep the epoch that is best on validation, predict. Raises `OtcxrError` for bad input"
     start, cfg, progress = time.time(), cfg or FinetuneConfig(), pick_progress(progress)
@@ -403,7 +405,8 @@ def finetune(
         predictions = {p: predictions_table(predict(model, d), d.table, findings) for p, d in measured.items()}
         history, network = pd.DataFrame(learn.best_epoch.rows), None if out else model.cpu().eval()
         r = FinetuneResult(findings, skipped, labels, history, predictions, out, network)
-        pretrained = dict(weights=fingerprint(dict(encoder.state_dict())), pretraining_seed=pretraining_seed)
+        pretrained = dict(weights=fingerprint(dict(encoder.state_dict())), pretraining_seed=pretraining_seed, leak=leak)
+        if out: save_seen(out, pd.concat([data.identities.iloc[splits['train'][0][:, 0]], seen], ignore_index=True).drop_duplicates())
         if out: save_finetuning(r, model, cfg, key, start, name, **pretrained)
     return r
 
@@ -446,12 +449,11 @@ def finetune_weights(
     configs = {name: c for name, (_, c, _) in loaded.items()}
     first = next(iter(configs.values()))
     data = load_radiographs(first.data, size=first.data_size) if data is None else load_radiographs(data)
-    for name, (_, _, file) in loaded.items(): # before any work
-        if file: refuse_seen(name, file, data, split, allow_leak)
+    leak = {name: leak_of(name, file, data, split, allow_leak) for name, (_, _, file) in loaded.items()} # before any work
     runs, grid = {}, {}
-    for name, (encoder, c, _) in loaded.items():
+    for name, (encoder, c, file) in loaded.items():
         runs |= finetune_grid({name: encoder}, data, cfg, fractions, seeds, out, split=split, pretraining_seed=c.seed, device=device,
-                              progress=progress)
+                              progress=progress, seen=seen_by_network(file), leak=leak[name])
     for (name, q, _), r in runs.items(): grid.setdefault((name, 'finetune', q), []).append(r)
     table, comparison = score_grid(grid, split)
     tables = {'finetune.csv': table, 'labels.csv': label_fractions_of(data, fractions, seeds)}

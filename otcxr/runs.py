@@ -6,7 +6,7 @@ Docs: https://otcxr.github.io/otcxr/runs.html.md"""
 
 # %% auto #0
 __all__ = ['is_run', 'open_run', 'read_provenance', 'need_whole', 'finish_run', 'need_whole_run', 'read_table', 'find_run',
-           'clear_run', 'save_seen', 'load_seen', 'save_tensors', 'load_tensors', 'load_strict']
+           'clear_run', 'save_seen', 'load_seen', 'unrecorded', 'save_tensors', 'load_tensors', 'load_strict']
 
 # %% ../nbs/41_runs.ipynb #9cf9e5ef
 import errno
@@ -22,7 +22,9 @@ from safetensors.torch import load_file, save_file
 import otcxr
 
 from .core import OtcxrError, atomic_path
+from .encoder import refuse_misfit
 from .folders import MARK, claim_folder, is_ours, locked, release_folder, sweep_folder
+from .overlap import IDENTITY
 from .provenance import fingerprint
 
 # %% ../nbs/41_runs.ipynb #49d2949d
@@ -137,22 +139,36 @@ def clear_run(
 # %% ../nbs/41_runs.ipynb #63fa5da7
 def save_seen(
     out:Path, # folder of the run
-    table:pd.DataFrame, # image_id and patient_id of the images that are trained on
-    collection:str|pd.Series, # they come from; of each image, where there are several
+    table:pd.DataFrame, # of `otcxr.overlap.identities`, the images that are trained on; some of its columns are enough
+    collection:str|pd.Series|None=None, # they come from, where the table does not say so
 ):
-    "Write images.csv"
-    with atomic_path(out/'images.csv') as tmp: table[['image_id', 'patient_id']].assign(collection=collection).to_csv(tmp, index=False)
+    "Write images.csv: the columns of `otcxr.overlap.IDENTITY`, and in each row how many rows there are"
+    if collection is not None: table = table.assign(collection=collection)
+    seen = table.reindex(columns=[*IDENTITY]).fillna('').assign(rows=len(table))
+    with atomic_path(out/'images.csv') as tmp: seen.to_csv(tmp, index=False)
 
 def load_seen(
     weights:Path, # a file of weights in the folder of its run
-) -> pd.DataFrame|None: # image_id, patient_id, collection; None where it is not known
-    "What the network behind a file of weights was trained on"
+) -> pd.DataFrame|None: # columns of `otcxr.overlap.IDENTITY`, '' where something is not known; None where there is no list
+    "What the network behind a file of weights was trained on. Raises `OtcxrError` for a list that is empty, cut short, or none"
     file = weights.parent/'images.csv'
     need_whole(file)
     if not file.is_file(): return None
-    seen = read_table(file, dtype=str, keep_default_na=False)
-    if {'image_id', 'patient_id'} - {*seen}: raise OtcxrError(f'{file} is no list of images that a run has seen: copy it again')
-    return seen
+    try:
+        if not file.read_bytes().endswith(b'\n'): raise ValueError('it is empty or cut short')
+        seen = pd.read_csv(file, dtype=str, na_filter=False)
+        if missing := [c for c in IDENTITY[:3] if c not in seen]: raise ValueError(f"it has no column {', '.join(missing)}")
+        if not len(seen): raise ValueError('it lists no image')
+        if 'rows' in seen and set(seen.rows) != {str(len(seen))}: raise ValueError(f'it has {len(seen):,} of {seen.rows.iloc[0]} rows')
+    except (OSError, ValueError) as e:
+        raise OtcxrError(f'{file}: does not say what the network beside it was trained on ({e}); take it from a copy of the run') from e
+    return seen.reindex(columns=[*IDENTITY], fill_value='')
+
+def unrecorded(
+    weights:Path, # a file of weights without a list
+) -> pd.DataFrame: # one row without an image: columns of `otcxr.overlap.IDENTITY`
+    "What stands in the list of a run that began with weights of which nobody knows what they have seen"
+    return pd.DataFrame([['', '', weights.name, '', '', '']], columns=[*IDENTITY])
 
 # %% ../nbs/41_runs.ipynb #b72f794b
 def save_tensors(
@@ -182,8 +198,7 @@ def load_strict(
     tensors:dict, # of the file
     path, # the file, for the message
 ): # the module
-    "Fill a module. Raises `OtcxrError` where a tensor is missing, is one too many or has another shape"
-    try: module.load_state_dict(tensors)
-    except RuntimeError as e:
-        raise OtcxrError(f'{path} does not fit the architecture it names: {str(e).splitlines()[-1].strip()}') from e
+    "Fill a module. Raises `OtcxrError` where a tensor is missing, is one too many, has another shape or type, or is not finite"
+    refuse_misfit(tensors, module.state_dict(), path, 'the architecture it names')
+    module.load_state_dict(tensors)
     return module

@@ -37,7 +37,7 @@ from fastai.torch_core import to_device
 from fastcore.basics import noop, patch
 
 from . import augment
-from .augment import Augment, model_inputs, two_views
+from .augment import Augment, ImageSeeds, model_inputs, two_views
 from .config import Config, config_diff, to_plain
 from .core import OtcxrError, append_csv_row, atomic_path, get_rng_state, set_rng_state
 from .provenance import device_name
@@ -149,7 +149,7 @@ def view_seed(
     seed:int, # of the run
     step:int, # optimiser steps taken before this batch
 ) -> int: # 63 bits
-    "The seed of the views of one step"
+    "A seed for what one step draws"
     return int(np.random.SeedSequence(seed, spawn_key=(1, step)).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 class MakeViews(Callback):
@@ -163,14 +163,15 @@ class MakeViews(Callback):
 
     def make(self,
         images, # (B, 1, H, W) uint8
-        step, # optimiser steps taken before this batch
+        index, # of the images in their collection: (B,)
+        epoch, # from 0
     ): # (Views, Views)
-        "The two views of `images` at `step`"
-        return two_views(images, self.cfg, torch.Generator().manual_seed(view_seed(self.seed, step)))
+        "The two views of `images` in an epoch, the same in whatever batch they are"
+        return two_views(images, self.cfg, ImageSeeds(self.seed, epoch, index))
 
     def before_batch(self):
         began = time.perf_counter()
-        self.learn.views = self.make(self.xb[0], self.learn.step)
+        self.learn.views = self.make(self.xb[0], self.yb[0], self.learn.step//self.dls.train.steps)
         self.learn.xb = model_inputs(*self.learn.views)
         self.took += time.perf_counter() - began
 
@@ -184,7 +185,7 @@ def show_views(self:PretrainLearner,
     step, dl = self.step if step is None else step, self.dls.train
     idx = epoch_order(dl.n, dl.seed, step//dl.steps)[step % dl.steps*dl.bs:][:n]
     images = to_device(dl.dataset.batch(idx), dl.device)
-    return augment.show_views(*self.make_views.make(images, step), images, n)
+    return augment.show_views(*self.make_views.make(images, idx, step//dl.steps), images, n)
 
 # %% ../nbs/40_callback.ipynb #ab02921f
 def lr_at(
@@ -333,8 +334,9 @@ def loss_names(
     rng, training, dl = get_rng_state(), learn.model.training, learn.dls.train
     learn.model.eval()
     with torch.no_grad():
-        images = to_device(dl.dataset.batch(np.arange(min(8, dl.n))), dl.device)
-        out = learn.model(*model_inputs(*learn.make_views.make(images, 0)))
+        idx = np.arange(min(8, dl.n))
+        images = to_device(dl.dataset.batch(idx), dl.device)
+        out = learn.model(*model_inputs(*learn.make_views.make(images, idx, 0)))
         parts, monitors = learn.model.loss(out), learn.model.monitors(out)
     learn.model.train(training)
     set_rng_state(rng)

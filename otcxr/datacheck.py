@@ -76,13 +76,13 @@ def mask_problem(
     "Why a mask does not fit its image"
     try:
         if Path(path).suffix.lower() in ('.png', '.jpg', '.jpeg'):
-            with Image.open(path) as im: shape = im.size[::-1]
+            with Image.open(path, formats=['PNG', 'JPEG']) as im: shape = im.size[::-1]
         else:
             info = dicom_info(path)
             shape = info.shape if info.aspect == 1 else None # other pixels are made square before masks are compared
         read_mask(mask, shape, name)
     except OtcxrError as e: return str(e)
-    except OSError as e: return f'{path}: {e}'
+    except (OSError, Image.DecompressionBombError) as e: return f'{path}: {e}'
 
 def file_problems(
     t:pd.DataFrame, # all rows of a table

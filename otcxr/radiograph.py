@@ -22,8 +22,12 @@ from .pixels import RadiographError, sniff
 def grey_of(
     im: Image.Image, # of any mode
 ) -> np.ndarray: # (H, W) uint8 or uint16
-    "One channel of an image; what is transparent is black"
-    if im.mode in ('I', 'I;16', 'I;16B', 'I;16L', 'I;16N'): return np.asarray(im).astype(np.uint16)
+    "One channel of an image; what is transparent is black. Raises `ValueError` for values that are not those of 8 or 16 bits"
+    if im.mode == 'F': raise ValueError('holds floating point numbers, of which nobody knows what black and white are')
+    if im.mode in ('I', 'I;16', 'I;16B', 'I;16L', 'I;16N'):
+        x = np.asarray(im)
+        if im.mode == 'I' and not 0 <= x.min() <= x.max() <= 65535: raise ValueError(f'holds values from {x.min()} to {x.max()}, more than 16 bits do')
+        return x.astype(np.uint16)
     if im.mode in ('LA', 'PA', 'RGBA') or im.mode in ('P', 'L', 'RGB') and 'transparency' in im.info:
         im = im.convert('RGBA')
         im = Image.alpha_composite(Image.new('RGBA', im.size, 'black'), im)

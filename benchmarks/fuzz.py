@@ -1,21 +1,30 @@
-"""Mutated image files against the reader: each must end in an image or a `RadiographError`, within 5 s (of processor time) and 2 GB.
+"""Mutated image files, and tables as people write them, against their readers, within 5 s (of processor time) and 2 GB each.
 
     python benchmarks/fuzz.py                  20,000 DICOM files
     python benchmarks/fuzz.py 5000 --plain     5,000 PNG and JPEG files
+    python benchmarks/fuzz.py 5000 --tables    5,000 folders with a CSV file
 
-Files are made from one written in every encoding and, where the development data are there, from the real ones. Each is read in a
-child process under a timer, so that a crash or a hang is counted and not suffered. File number i is the same in every run."""
+Image files are made from one written in every encoding and, where the development data are there, from the real ones; each must end in
+an image or a `RadiographError`. A folder holds images and a CSV whose truth is known, its paths, ids and labels written as people write
+them, and now and then a mistake: it must be read back equal, with labels that are not read named in a warning, or be refused by an
+`OtcxrError`. Each is read in a child process under a timer, so that a crash or a hang is counted and not suffered. Number i is the same
+in every run."""
 import argparse
 import collections
+import contextlib
+import csv
+import gzip
 import io
 import mmap
 import os
 import random
 import resource
+import shutil
 import signal
 import struct
 import tempfile
 import time
+import unicodedata
 import warnings
 from pathlib import Path
 
@@ -23,13 +32,14 @@ import numpy as np
 import pydicom
 from PIL import Image
 
-from otcxr.core import real_data
+from otcxr.core import OtcxrError, real_data
 from otcxr.dicom import ENCODINGS, read_dicom, write_dicom
 from otcxr.pixels import RadiographError
 from otcxr.radiograph import read_radiograph
+from otcxr.sources import read_csv_table
 
 SECONDS, MEGABYTES = 5, 2048
-OUTCOMES = ['died', 'image', 'RadiographError', 'other exception']
+OUTCOMES = ['died', 'read', 'refused', 'other exception', 'wrong']
 
 
 def pattern(h, w, bits, seed=0):
@@ -120,9 +130,151 @@ def mutated(seeds, number):
     return name, bytes(d)
 
 
-def campaign(seeds, n, folder, suffix, first=0):
-    "-> one row a file: (outcome, seconds, peak memory of the process so far in MB)"
-    shared, path, start = mmap.mmap(-1, 16*n + 8), folder/f'mutated{suffix}', 0
+def image_case(seeds, path, number):
+    "-> a function that reads file `number`"
+    path.write_bytes(mutated(seeds, number)[1])
+
+    def read():
+        try:
+            x = read_dicom(path, strict=False) if path.suffix and number % 2 else read_radiograph(path)
+            return 1 if x.ndim == 2 and x.dtype in (np.uint8, np.uint16) and x.min() < x.max() else 4
+        except RadiographError as e: return 2 if str(e).startswith(str(path)) else 3
+    return read
+
+
+# Tables: how people write things
+
+PATHS = [lambda p: p, lambda p: p, lambda p: p.replace('/', '\\'), lambda p: f'./{p}', lambda p: f'.\\{p}', lambda p: f' {p} ', lambda p: f'x/../{p}', lambda p: p.replace('/', '//'),
+         lambda p: p.upper(), lambda p: os.path.splitext(p)[0], lambda p: f'{os.path.splitext(p)[0]}.dcm', lambda p: f'{os.path.splitext(p)[0]}.JPG', lambda p: f'collection/{p}',
+         lambda p: unicodedata.normalize('NFD', p), lambda p: unicodedata.normalize('NFC', p), lambda p: f'FOLDER/{p}', lambda p: f'file://FOLDER/{p}'.replace(' ', '%20'), lambda p: p.split('/')[-1]]
+WHOLE = [lambda p: f'CheXpert-v1.0-small/{p}', lambda p: f'/home/anna/my films/{p}', lambda p: f'C:\\Users\\anna\\{p}'.replace('/', '\\'), lambda p: f'../input/data/{p}', lambda p: f's3://bucket/{p}']  # the whole table
+STEMS = ['a0', 'a1', 'A2', 'Größe', 'scan 3', '1.2.840.113619.7', '00012_003', 'x_y-z', 'frontal', 'lateral', 'été', 'film#1', '100%', 'ﬁlm', '007', '7']
+FOLDERS = ['', 'images', 'images/p1', 'p1', 'p2', 'P3', 'train/patient00001/study1', 'train/patient00002/study1', 'Bilder für Anna']
+PATIENTS = ['NA', 'BK', 'null', '10', '21', 'P3', 'Müller', 'None', 'x y', '1.2', 'a/b', 'nan', "O'Neil", '#4']
+LABELS = [('0', '1', ''), ('0', '1', 'NA'), ('0.0', '1.0', ''), ('0.0', '1.0', 'nan'), ('False', 'True', ''), ('false', 'TRUE', 'N/A'), ('no', 'yes', ''), ('N', 'Y', ''), ('F', 'T', ''), ('negative', 'positive', ''),
+          ('0', '1', '-1'), ('0.0', '1.0', '-1.0'), ('0', '1', 'u'), ('0', '1', '?'), (' 0', '1 ', ' '), ('-', 'x', '?'), ('-', '+', ''), ('2', '1', ''), ('0,0', '1,0', ''), ('absent', 'Present', 'uncertain')]
+HEADERS = {'image_id': ['image_id'] * 6 + ['Image ID', 'ImageID', ' image_id'], 'patient_id': ['patient_id'] * 6 + ['Patient ID', 'PatientID', 'patient_id '], 'split': ['split'] * 4 + ['Split'], 'file': ['file', 'path', 'File', 'Path']}
+OWN = [('mask:lungs', ['rle:200000x200000:0 1', '/dev/zero', 'empty']), ('boxes', ['0', '1', '2 boxes', '[["Mass", 10, 20, 30, 40]]']), ('height', ['0', '1']), ('mask', ['a0.png', 'b.png', '']), ('notes', ['ja, "nein"', 'a\nb', '']), ('EncodedPixels', ['1 2 3 4', '-1'])]
+
+
+def make_folder(root, r):
+    "Images of known content -> [(path below root, content)]"
+    chosen, files = {(r.choice(FOLDERS), s) for s in r.sample(STEMS, r.randint(1, 6))}, []
+    if r.random() < .3: chosen |= {(r.choice(FOLDERS[1:]), s) for _, s in chosen}  # the same names in other folders
+    for folder, stem in sorted(chosen):
+        name = f'{folder}/{stem}'.strip('/') + r.choice(['.png', '.png', '.jpg', '.PNG', '.dcm'])
+        if r.random() < .2: name = unicodedata.normalize('NFD', name)
+        if name.lower() in {f.lower() for f, _ in files}: continue
+        (root/name).parent.mkdir(parents=True, exist_ok=True)
+        (root/name).write_text(f'content of {name}')
+        files.append((name, f'content of {name}'))
+    if r.random() < .2: (root/'loop').symlink_to('.')
+    if r.random() < .2 and (root/'p1').is_dir(): (root/'aka').symlink_to('p1')
+    if r.random() < .1: shutil.copytree(root/files[0][0].split('/')[0], root/'small') if '/' in files[0][0] else shutil.copy(root/files[0][0], root/'copy of it.png')
+    return files
+
+
+def make_rows(files, r):
+    "-> truth: [{content, path, patient, split, labels}]"
+    patients = r.sample(PATIENTS, r.randint(1, len(files)))
+    splits = {p: r.choice(['train', 'valid', 'test']) for p in patients}
+    rows = [dict(path=f, content=c, patient=r.choice(patients)) for f, c in files]
+    for row in rows: row |= dict(split=splits[row['patient']], labels=[r.choice([0, 1, 1, None]) for _ in range(3)])
+    return rows
+
+
+def write_table(root, rows, r):
+    "The CSV of a truth -> its path, options to read it with, its columns {truth: header}"
+    one, whole = r.choice(PATHS), r.choice(WHOLE) if r.random() < .2 else None
+    written = [whole(row['path']) if whole else (r.choice(PATHS) if r.random() < .2 else one)(row['path']).replace('FOLDER', str(root)) for row in rows]
+    by_file = r.random() < .7
+    columns, names = {}, {k: r.choice(v) for k, v in HEADERS.items()}
+    columns[names['image_id']] = [f'i{k}' for k in range(len(rows))] if by_file else written
+    if by_file: columns[names['file']] = written
+    columns[names['patient_id']] = [r.choice(['', '', ' ']) + row['patient'] for row in rows]
+    if r.random() < .5: columns[names['split']] = [r.choice([row['split'], row['split'].upper()]) for row in rows]
+    findings = ['Mass', 'Pleural effusion', 'Édème'][:r.randint(1, 3)]
+    for k, f in enumerate(findings):
+        form = r.choice(LABELS)
+        columns[f] = [form[2] if row['labels'][k] is None else form[row['labels'][k]] for row in rows]
+    for name, values in r.sample(OWN, r.choice([0, 0, 1, 2])): columns[name] = [r.choice(values) for _ in rows]
+    options = {}
+    if r.random() < .3: options['findings'] = findings
+    if r.random() < .3: options['uncertain'] = 'unknown'
+    order = list(columns)
+    if r.random() < .4: r.shuffle(order)
+    lines = [order, *map(list, zip(*(columns[c] for c in order)))]
+    damage = r.random()
+    if damage < .03: lines.append(lines[-1])
+    elif damage < .06: lines[-1] = lines[-1][:-1] + ['0', lines[-1][-1]]
+    elif damage < .09: lines[0][-1] = lines[0][0]
+    elif damage < .12: lines = [line + [''] for line in lines]
+    elif damage < .15: lines = [[str(k - 1) if k else ''] + line for k, line in enumerate(lines)]
+    elif damage < .18:
+        for line in lines[1:]:
+            while len(line) > 1 and not line[-1].strip(): line.pop()
+    elif damage < .21: lines += [['']*len(order)]*2
+    text = io.StringIO()
+    csv.writer(text, delimiter=r.choice(',' * 60 + ';\t'), lineterminator=r.choice(['\n', '\r\n']), quoting=r.choice([csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL])).writerows(lines)
+    encoding, path = r.choice(['utf-8'] * 24 + ['utf-8-sig'] * 9 + ['cp1252', 'utf-16']), root/'l.csv'
+    data = text.getvalue().encode(encoding, 'replace')
+    if r.random() < .03: data = data[:r.randrange(len(data))]  # cut off
+    if r.random() < .1: path, data = root/'l.csv.gz', gzip.compress(data)
+    path.write_bytes(data)
+    return path, options, findings
+
+
+def differs(t, rows, findings, heard):
+    "What of a table is another than the truth; '' where nothing is"
+    truth, patients = {row['content']: row for row in rows}, {}
+    if t.path.duplicated().any(): return 'one file in two rows'
+    for row in t.itertuples():
+        true = truth.get(Path(row.path).read_text())
+        if true is None: return f'{row.path} was never meant'
+        if patients.setdefault(true['patient'], row.patient_id) != row.patient_id: return f"patient {true['patient']} became {row.patient_id}"
+        if 'split' in t.attrs['origin'].split('; ')[-1] and 'column' in t.attrs['origin'] and true['split'] != row.split: return 'split'
+    if len(set(patients.values())) != len(patients): return f'patients became one: {patients}'
+    for k, f in enumerate(findings):
+        if f not in t.attrs['findings']:
+            if f"'{f}'" not in heard and any(truth[Path(p).read_text()]['labels'][k] is not None for p in t.path): return f'labels of {f} are lost in silence'
+            continue
+        for path, y in zip(t.path, t[f]):
+            want = truth[Path(path).read_text()]['labels'][k]
+            if want != (None if np.isnan(y) else y): return f'{f} of {path}: {want} became {y}'
+    if odd := set(t.attrs['findings']) - set(findings): return f'{odd} became findings'
+    if odd := [c for c in t if c.startswith('mask:')]: return f'{odd} became masks'
+    return ''
+
+
+def table_case(folder, number):
+    "-> a function that reads table `number`, and says what became of it in words where it is wrong"
+    r, root = random.Random(f'otcxr table {number}'), folder/'collection'
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    rows = make_rows(make_folder(root, r), r)
+    path, options, findings = write_table(root, rows, r)
+
+    def read(say=lambda text: None):
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter('always')
+            try: t = read_csv_table(path, **options)
+            except OtcxrError as e: return 2 if is_named(str(e), path, rows) else say(f'refused without a name: {e}') or 4
+        data = path.read_bytes()
+        cut = not (gzip.decompress(data) if path.suffix == '.gz' else data).endswith(b'\n')  # what the last line lost cannot be known
+        wrong = differs(t[:-1] if cut else t, rows, findings, ' '.join(str(w.message) for w in heard))
+        if not wrong and not cut and len(t) != len(rows): wrong = f'{len(t)} rows of {len(rows)}'
+        return say(wrong) or 4 if wrong else 1
+    return read
+
+
+def is_named(text, path, rows):
+    "Whether a message names the file, an image, or the folder"
+    return str(path) in text or str(path.parent) in text or any(row['path'] in text for row in rows)
+
+
+def campaign(n, case):
+    "-> one row a number: (outcome, seconds, peak memory of the process so far in MB); `case(i)` prepares what it returns"
+    shared, start = mmap.mmap(-1, 16*n + 8), 0
     while start < n:
         pid = os.fork()
         if not pid:
@@ -131,14 +283,11 @@ def campaign(seeds, n, folder, suffix, first=0):
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             for i in range(start, n):
                 shared[:8] = struct.pack('q', i)
-                path.write_bytes(mutated(seeds, first + i)[1])
+                read = case(i)
                 signal.setitimer(signal.ITIMER_PROF, 2*SECONDS)
                 signal.alarm(60*SECONDS)
                 clock = time.process_time()
-                try:
-                    x = read_dicom(path, strict=False) if suffix == '.dcm' and i % 2 else read_radiograph(path)
-                    outcome = 1 if x.ndim == 2 and x.dtype in (np.uint8, np.uint16) and x.min() < x.max() else 3
-                except RadiographError as e: outcome = 2 if str(e).startswith(str(path)) else 3
+                try: outcome = read()
                 except BaseException: outcome = 3
                 took = time.process_time() - clock
                 signal.alarm(0)
@@ -150,22 +299,33 @@ def campaign(seeds, n, folder, suffix, first=0):
     return [struct.unpack_from('qff', shared, 8 + 16*i) for i in range(n)]
 
 
+def what_is(folder, number):
+    "What became of table `number`, in words"
+    words = []
+    with contextlib.suppress(BaseException): table_case(folder, number)(words.append)
+    return words[0] if words else 'another exception, or no end'
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('n', type=int, nargs='?', default=20_000, help='files to make')
+    p.add_argument('n', type=int, nargs='?', default=20_000, help='files or tables to make')
     p.add_argument('--plain', action='store_true', help='PNG and JPEG instead of DICOM')
-    p.add_argument('--first', type=int, default=0, help='number of the first file')
+    p.add_argument('--tables', action='store_true', help='folders with a CSV instead of DICOM')
+    p.add_argument('--first', type=int, default=0, help='number of the first one')
     a = p.parse_args()
     with tempfile.TemporaryDirectory(dir='/dev/shm' if Path('/dev/shm').is_dir() else None) as tmp:
-        seeds = (plain_seeds if a.plain else dicom_seeds)(Path(tmp))
+        folder = Path(tmp)
+        seeds = [] if a.tables else plain_seeds(folder) if a.plain else dicom_seeds(folder)
+        path = folder/('mutated' if a.plain else 'mutated.dcm')
         clock = time.time()
-        rows = campaign(seeds, a.n, Path(tmp), '' if a.plain else '.dcm', a.first)
-    count = collections.Counter(OUTCOMES[o] for o, *_ in rows)
-    slow = max(range(a.n), key=lambda i: rows[i][1])
-    bad = [i for i, (o, s, m) in enumerate(rows) if o not in (1, 2) or s > SECONDS or m > MEGABYTES]
-    print(f'{a.n:,} files from {len(seeds)} seeds in {time.time() - clock:.0f} s: ' + ', '.join(f'{count[o]:,} {o}' for o in OUTCOMES if count[o]))
-    print(f'slowest {rows[slow][1]:.2f} s (file {a.first + slow}, {mutated(seeds, a.first + slow)[0]}), peak memory {max(m for *_, m in rows):.0f} MB')
-    for i in bad[:20]: print('BAD', a.first + i, mutated(seeds, a.first + i)[0], OUTCOMES[rows[i][0]], f'{rows[i][1]:.2f} s {rows[i][2]:.0f} MB')
+        rows = campaign(a.n, lambda i: table_case(folder, a.first + i) if a.tables else image_case(seeds, path, a.first + i))
+        count = collections.Counter(OUTCOMES[o] for o, *_ in rows)
+        slow = max(range(a.n), key=lambda i: rows[i][1])
+        bad = [i for i, (o, s, m) in enumerate(rows) if o not in (1, 2) or s > SECONDS or m > MEGABYTES]
+        def name(i): return what_is(folder, a.first + i) if a.tables else mutated(seeds, a.first + i)[0]
+        print(f'{a.n:,} {"tables" if a.tables else "files"} in {time.time() - clock:.0f} s: ' + ', '.join(f'{count[o]:,} {o}' for o in OUTCOMES if count[o]))
+        print(f'slowest {rows[slow][1]:.2f} s (number {a.first + slow}), peak memory {max(m for *_, m in rows):.0f} MB')
+        for i in bad[:20]: print('BAD', a.first + i, OUTCOMES[rows[i][0]], f'{rows[i][1]:.2f} s {rows[i][2]:.0f} MB', name(i))
     raise SystemExit(bool(bad))
 
 

@@ -446,7 +446,7 @@ def odd_labels(
     text = text[text != '']
     numbers = pd.to_numeric(text, errors='coerce')
     like = text.isin([*WORDS, *UNCERTAIN, 'x', '+', '-', '0,0', '1,0', '-1,0']) | numbers.isin([-1, 0, 1])
-    if 't' not in set(text): like &= text != 'f' # F is a sex
+    if 'm' in set(text) or re.search('sex|gender', plain_word(str(column.name))): like &= text != 'f'
     plain = text.isin(list(TRUTH)) | numbers.isin([0, 1])
     looks = like.mean() >= .5
     if len(text) and numbers.notna().all(): # 1 and 2, or 0, 1 and 9 may be labels; counts, ages and years are none

@@ -6,20 +6,22 @@ Docs: https://otcxr.github.io/otcxr/reproduce.html.md"""
 
 # %% auto #0
 __all__ = ['METHODS', 'PAPER', 'QUIET', 'checkout', 'runs_dir', 'Profile', 'load_profile', 'PaperNotebook', 'inspect_artefact',
-           'describe_image', 'describe_table', 'environment', 'execute', 'code_of', 'state_of', 'is_up_to_date',
-           'make_artefacts', 'reproduce']
+           'describe_image', 'describe_table', 'environment', 'need_kernel', 'execute', 'code_of', 'data_state',
+           'state_of', 'is_up_to_date', 'make_artefacts', 'sweep_artefacts', 'reproduce']
 
 # %% ../nbs/60_reproduce.ipynb #e48b98ba
 import contextlib
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
+import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 from PIL import Image
@@ -29,6 +31,7 @@ import otcxr
 from .config import Config, merge_settings
 from .core import OtcxrError, atomic_path, figures_dir, is_root, repo_root, results_dir
 from .datasets import load_radiographs
+from .folders import locked, sweep_folder
 from .pretrain import PretrainConfig, pretrain
 from .provenance import fingerprint, provenance
 
@@ -195,6 +198,25 @@ def environment(
     try: yield
     finally: put(old)
 
+# %% ../nbs/60_reproduce.ipynb #859ad6f1
+def need_kernel(
+    name:str='python3', # of the Jupyter kernel
+) -> Path: # its kernel.json
+    "Raise `OtcxrError` where a kernel cannot be started, with the file that says how"
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel # of the development extras
+    specs = KernelSpecManager()
+    folder = specs.find_kernel_specs().get(name)
+    again = f'`{sys.executable} -m ipykernel install --user --name {name}` makes it again'
+    if folder is None: raise OtcxrError(f'there is no Jupyter kernel {name!r}: {again}')
+    file = Path(folder)/'kernel.json'
+    try: program = specs.get_kernel_spec(name).argv[0]
+    except (ValueError, OSError, LookupError, TypeError, NoSuchKernel) as e:
+        raise OtcxrError(f'{file}: this Jupyter kernel cannot be read ({e}): remove its folder; {again}') from None
+    own = ('python', 'python3', f'python3.{sys.version_info.minor}') # Jupyter takes the Python that runs for these
+    if program not in own and not shutil.which(program):
+        raise OtcxrError(f'{file}: this Jupyter kernel starts {program}, which is not there (any more): remove its folder; {again}')
+    return file
+
 # %% ../nbs/60_reproduce.ipynb #562121d8
 QUIET = 'ignore:IProgress not found,ignore:`torch.jit.script` is deprecated' # warnings of what is imported, of no use to the reader
 
@@ -208,6 +230,7 @@ def execute(
         import papermill
         from nbclient.exceptions import DeadKernelError
     except ImportError as e: raise OtcxrError(f'{e.name} is needed to run the notebooks: pip install -e ".[dev]"') from None
+    kernel = need_kernel()
     copy.parent.mkdir(parents=True, exist_ok=True)
     options = dict(kernel_name='python3', language='python', cwd=str(notebook.parent), progress_bar=False,
         extra_arguments=['--IPKernelApp.log_level=40'], stdout_file=sys.stdout, stderr_file=sys.stderr)
@@ -221,6 +244,7 @@ def execute(
     except DeadKernelError:
         raise OtcxrError(f'{notebook.name}: the Python process died; most likely it ran out of memory. '
                          f'The partly executed copy is {copy}') from None
+    except (RuntimeError, OSError) as e: raise OtcxrError(f'{notebook.name}: the Jupyter kernel of {kernel} does not start ({e})') from None
 
 # %% ../nbs/60_reproduce.ipynb #58ffe2f5
 def code_of(
@@ -229,23 +253,32 @@ def code_of(
     "The code of a notebook, without its outputs"
     return [''.join(c['source']) for c in json.loads(notebook.read_text(encoding='utf-8'))['cells'] if c['cell_type'] == 'code']
 
+def data_state(
+    profile:Profile, # whose images
+) -> str: # 16 hexadecimal digits, or 'phantom'
+    "A fingerprint of images, labels, boxes and masks; the phantom is a function of the library and the profile"
+    if profile.data == 'phantom': return 'phantom'
+    data = profile.radiographs()
+    masks = {k: np.packbits(np.asarray(m)) for k, m in (data.masks or {}).items()}
+    return fingerprint([data.fingerprint, data.table.drop(columns='path', errors='ignore'), masks])
+
 def state_of(
     notebook:Path, # to be run
     profile:Profile, # for which
 ) -> str: # 16 hexadecimal digits
     "A fingerprint of all that the artefacts of a notebook depend on"
     library = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(Path(otcxr.__file__).parent.glob('*.py'))}
-    return fingerprint([code_of(notebook), profile.to_dict(), library, provenance()['versions']])
+    return fingerprint([code_of(notebook), profile.to_dict(), data_state(profile), library, provenance()['versions']])
 
 def is_up_to_date(
     nb:PaperNotebook, # with its artefacts
-    notebook:Path, # the file
     profile:Profile, # for which
+    state:str, # of `state_of`, now
     stamp:Path, # what was written when it last passed the check
 ) -> bool:
     "Whether nothing that the artefacts depend on has changed, and all of them are whole"
-    try: return json.loads(stamp.read_text())['state'] == state_of(notebook, profile) and all(map(inspect_artefact, nb.paths(profile.name)))
-    except (OtcxrError, OSError, ValueError, KeyError): return False
+    try: return json.loads(stamp.read_text())['state'] == state and all(map(inspect_artefact, nb.paths(profile.name)))
+    except (OtcxrError, OSError, ValueError, KeyError, TypeError): return False
 
 # %% ../nbs/60_reproduce.ipynb #efa5bc97
 def make_artefacts(
@@ -259,7 +292,8 @@ def make_artefacts(
     "Bring the artefacts of one notebook up to date"
     copy, stamp = (runs_dir(profile.name)/'notebooks'/f'{nb.name}{s}' for s in ('.ipynb', '.json'))
     start, state, since = time.time(), 'up to date', 0.
-    if not force and is_up_to_date(nb, notebook, profile, stamp): print(f'{label}: up to date', flush=True)
+    depends = state_of(notebook, profile) # before anything is run, since it may change meanwhile
+    if not force and is_up_to_date(nb, profile, depends, stamp): print(f'{label}: up to date', flush=True)
     else:
         print(label, flush=True)
         stamp.unlink(missing_ok=True)
@@ -271,10 +305,18 @@ def make_artefacts(
         try: rows.append(dict(notebook=nb.name, artefact=path.name, found=inspect_artefact(path, since), state=state, path=path))
         except OtcxrError as e: problems.append(f'{nb.name}: {e}')
     if state == 'new' and not problems:
-        with atomic_path(stamp) as tmp: tmp.write_text(json.dumps(dict(state=state_of(notebook, profile))) + '\n')
+        with atomic_path(stamp) as tmp: tmp.write_text(json.dumps(dict(state=depends)) + '\n')
     return rows, problems
 
 # %% ../nbs/60_reproduce.ipynb #abf88d08
+def sweep_artefacts(
+    profile:str, # its name
+    paper, # the notebooks
+):
+    "Remove what killed processes have left half-written beside figures and tables"
+    for path in (p for nb in paper for p in nb.paths(profile)): sweep_folder(path.parent, (path.name, path.with_suffix('.json').name))
+    sweep_folder(runs_dir(profile)/'notebooks', [f'{nb.name}.json' for nb in paper])
+
 def reproduce(
     profile:str='phantom', # name or path of a profile
     root=None, # folder for figures/, results/ and runs/; None: the checkout, or $OTCXR_ROOT
@@ -295,10 +337,12 @@ def reproduce(
                      OTCXR_DATA=os.environ.get('OTCXR_DATA') or (beside if beside.is_dir() else None)):
         p = load_profile(file, data)
         print(f'profile {p.name}; figures/, results/ and runs/ under {repo_root()}', flush=True)
-        for i, nb in enumerate(chosen, 1):
-            notebook, parameters = home/'nbs'/'paper'/f'{nb.name}.ipynb', dict(profile=file, data=data, force=force)
-            made, missing = make_artefacts(nb, notebook, p, force, parameters, f'[{i}/{len(chosen)}] {nb.name}')
-            rows += made
-            problems += missing
+        with locked(runs_dir(p.name)):
+            sweep_artefacts(p.name, paper)
+            for i, nb in enumerate(chosen, 1):
+                notebook, parameters = home/'nbs'/'paper'/f'{nb.name}.ipynb', dict(profile=file, data=data, force=force)
+                made, missing = make_artefacts(nb, notebook, p, force, parameters, f'[{i}/{len(chosen)}] {nb.name}')
+                rows += made
+                problems += missing
     if problems: raise OtcxrError('not everything is there:\n' + '\n'.join(f'  {x}' for x in problems))
     return pd.DataFrame(rows)

@@ -488,13 +488,17 @@ def data_check(
 def data_audit(
     a:Annotated[str, dict(metavar='A')], # cache, folder, CSV file, or list of images
     b:Annotated[str, dict(nargs='?', metavar='B', opt=False)]=None, # the other one; without it, the splits of A are audited
-    threshold:Annotated[int, dict(metavar='BITS')]=16, # bits of 256 that the hashes of near duplicates may differ in
+    threshold:Annotated[int, dict(metavar='BITS')]=24, # bits of 256 that the hashes of near duplicates may differ in
     patients:Patients=None,
+    save:Annotated[str, dict(metavar='FILE')]=None, # CSV file for all pairs, of which three are printed
 ):
     "What two collections share: images, patients, pixels, labels. The exit status is 1 where they share something"
     from otcxr.audit import audit
+    from otcxr.core import atomic_path
     found = audit(a, b, threshold, patients)
     print(found)
+    if save:
+        with atomic_path(save) as tmp: found.pairs().to_csv(tmp, index=False)
     return int(not found.clean)
 
 # %% ../nbs/70_cli.ipynb #f8809753

@@ -7,7 +7,7 @@ Docs: https://otcxr.github.io/otcxr/overlap.html.md"""
 # %% auto #0
 __all__ = ['IDS', 'PATIENTS', 'IDENTITY', 'FROM_NIH', 'namespace', 'identities', 'Overlap', 'comparable', 'overlap']
 
-# %% ../nbs/12b_overlap.ipynb #80b3ab21
+# %% ../nbs/12b_overlap.ipynb #9e4301ae
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +17,7 @@ from fastcore.basics import patch
 from .core import few
 from .identity import alike, content_hash, image_name, nih_patient, patient_keys, plain_text
 
-# %% ../nbs/12b_overlap.ipynb #0b1fa0cd
+# %% ../nbs/12b_overlap.ipynb #01c6fcf6
 IDS = ('image_id', 'Image Index', 'image_index', 'ImageId', 'patientId', 'image', 'Image', 'file', 'path', 'filename') # of the image
 PATIENTS = ('patient_id', 'Patient ID', 'patient', 'PatientID', 'subject_id') # of the patient
 IDENTITY = ('image_id', 'patient_id', 'collection', 'patients', 'file_hash', 'pixel_hash') # columns of `identities`
@@ -45,11 +45,11 @@ def identities(
     ids = pd.DataFrame({'image_id': image, 'patient_id': [n or k or '' for n, k in zip(nih, own)], 'collection': str(collection),
                         'patients': ['nih' if n else patients for n in nih], 'file_hash': '',
                         'pixel_hash': '' if images is None else content_hash(images)}, dtype=object)
-    shown = True if images is None else ids.pixel_hash != ''
-    if 'source_sha256' in table: ids['file_hash'] = table.source_sha256.astype(object).fillna('').where(shown, '').to_numpy()
+    if 'source_sha256' in table: ids['file_hash'] = [plain_text(h) or '' for h in table.source_sha256]
+    if images is not None: ids.loc[ids.pixel_hash == '', 'file_hash'] = '' # nothing is to be seen
     return ids
 
-# %% ../nbs/12b_overlap.ipynb #5d95c9cb
+# %% ../nbs/12b_overlap.ipynb #02944a10
 @dataclass
 class Overlap:
     "What two lists have in common"
@@ -79,17 +79,16 @@ def _contents(pairs): # pairs of rows, with suffixes -> (N,) 'equal', 'differ', 
     equal = files & (file_a == file_b) | pixels & (pixel_a == pixel_b)
     return np.select([equal, files | pixels], ['equal', 'differ'], 'unknown')
 
-def _relation(a, b, whole): # rows of one domain each; all rows of b's collection, or None -> 'same', 'unknown', 'other'
+def _relation(a, b, whole): # rows of one domain and collection each; all rows of b's collection, or None -> 'same', 'unknown', 'other'
     da, db = a.domain.iloc[0], b.domain.iloc[0]
     if da[0] == db[0] == '=': return 'same' if da == db else 'other'
-    if da[0] != db[0]: return 'unknown'
-    if '?' in (da, db): return 'same' # lists without a name, given to be compared
-    if da != db: return 'unknown'
+    if '?' in (da, db): return 'same' # a list without a name, given to be compared
+    if a.collection.iloc[0] != b.collection.iloc[0]: return 'unknown'
     if whole is None: return 'same'
     pairs = a.merge(whole, on='name', suffixes=('_a', '_b'))
     return 'same' if (_contents(pairs) != 'differ').any() else 'unknown'
 
-# %% ../nbs/12b_overlap.ipynb #c14ba499
+# %% ../nbs/12b_overlap.ipynb #f92578a0
 FROM_NIH = ('nih', 'rsna', 'siim', 'chestmnist') # public collections of NIH's images
 
 def _patient_names(rows): # -> their patients, as reports show them
@@ -120,7 +119,7 @@ def compare_patients(self:Overlap,
         pairs = few([f'{x!r} and {y!r}' for x, y in near], 2)
         self.questions.append(f'{len(near):,} patient ids of {here} and {there} differ only in case, signs or leading zeros: {pairs}')
 
-# %% ../nbs/12b_overlap.ipynb #42025093
+# %% ../nbs/12b_overlap.ipynb #4825c349
 @patch
 def compare_names(self:Overlap,
     a:pd.DataFrame, # rows of one namespace
@@ -153,7 +152,7 @@ def compare_content(self:Overlap,
     known = [b[column].isin(set(a[column]) - {''}) for column in ('file_hash', 'pixel_hash')]
     self.copies = sorted(set(b.name[known[0] | known[1]]) - set(self.images))
 
-# %% ../nbs/12b_overlap.ipynb #aa265b88
+# %% ../nbs/12b_overlap.ipynb #d47d3eb6
 def overlap(
     a:pd.DataFrame, # of `identities`, perhaps of several collections
     b:pd.DataFrame, # of `identities`
@@ -163,11 +162,12 @@ def overlap(
     "What two lists have in common, and what may be and cannot be told"
     a, b, whole = comparable(a), comparable(b), whole if whole is None else comparable(whole)
     found = Overlap(names, rows=(np.zeros(len(a), bool), np.zeros(len(b), bool)), unknown=int((a.patient_id == '').sum()))
-    for _, some in a.groupby('domain'):
-        for _, others in b.groupby('domain'):
+    for _, some in a.groupby(['domain', 'collection']):
+        for _, others in b.groupby(['domain', 'collection']):
             relation = _relation(some, others, whole)
             found.compare_patients(some, others, relation)
             found.compare_names(some, others, relation)
-    found.images, found.questions = sorted(set(found.images)), list(dict.fromkeys(found.questions))
+    found.images, found.patients = sorted(set(found.images)), sorted(set(found.patients))
+    found.questions = list(dict.fromkeys(found.questions))
     found.compare_content(a, b)
     return found

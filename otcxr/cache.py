@@ -98,7 +98,7 @@ def plan_cache(
     table = keyed(table).iloc[np.argsort(table.split.map(SPLITS.index), kind='stable')].reset_index(drop=True)
     source = fingerprint([table.drop(columns='path').to_csv(index=False), [Path(p).name for p in table.path]])
     whose = namespace(patients or table.attrs.get('patients'))
-    plan = dict(name=name, patients=whose, size=size, crop=crop, window=window if window == 'full' else list(window), findings=findings,
+    plan = dict(name=name, whose=whose, size=size, crop=crop, window=window if window == 'full' else list(window), findings=findings,
                 masks=[c[5:] for c in table if c.startswith('mask:')], source=source, sources=table.attrs.get('sources', {}),
                 origin=table.attrs.get('origin', ''), files=len(table), version=otcxr.__version__)
     return table, plan
@@ -474,7 +474,7 @@ def open_cache(
     except (OSError, ValueError, KeyError) as e: raise OtcxrError(f'{folder}: is damaged ({e}); remove it and build it again') from e
     table.attrs = {k: m[k] for k in ('name', 'findings', 'origin')}
     return Radiographs(images, table, m['findings'], m['name'], dict(zip(masks, arrays)) or None, read_text_columns(folder/'skipped.csv'),
-                       m.get('patients', ''))
+                       m.get('whose', ''))
 
 # %% ../nbs/15_cache.ipynb #599f2703
 def map_array(
@@ -541,6 +541,6 @@ def open_same(
     "A finished cache, asked for once more. Raises `OtcxrError` where it was made with other options"
     old = json.loads((out/'manifest.json').read_text())
     need_same_plan(old, plan, out)
-    if plan['patients'] not in ('', old.get('patients')): # a name of the patients is kept
-        with atomic_path(out/'manifest.json') as p: p.write_text(json.dumps(old | dict(patients=plan['patients']), indent=1))
+    if plan['whose'] not in ('', old.get('whose')): # a name of the patients is kept
+        with atomic_path(out/'manifest.json') as p: p.write_text(json.dumps(old | dict(whose=plan['whose']), indent=1))
     return open_cache(out)

@@ -12,6 +12,7 @@ __all__ = ['Phantom', 'recognise', 'find_source', 'load_radiographs', 'read_tabl
 
 # %% ../nbs/19_datasets.ipynb #354fa894
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,7 @@ from .collection import SPLITS, Radiographs, split_patients
 from .core import OtcxrError, system_errors
 from .files import find_images
 from .masks import decode_rle, read_mask
+from .overlap import namespace
 from .phantom import make_phantom
 from .sources import NIH_FINDINGS, SOURCES, Ready, Source, need_size, read_csv_table, read_nih, source
 
@@ -46,7 +48,9 @@ class Phantom(Ready):
 
     def load(self, source, size=None, crop='frame', cache=None, workers=None, progress=True, patients=None, **options):
         self.check_options(self.open, options, source)
-        return self.open(source, size or 128, workers, progress, **options)
+        data = self.open(source, size or 128, workers, progress, **options)
+        data.patients = namespace(patients) or data.patients
+        return data
 
 # %% ../nbs/19_datasets.ipynb #cee409d8
 def recognise(
@@ -82,7 +86,7 @@ def load_radiographs(
     if isinstance(source, Radiographs):
         if options: raise OtcxrError(f"{source.name}: is a finished cache, which takes no options ({', '.join(options)})")
         need_size(source, size, source.name)
-        return source
+        return replace(source, patients=namespace(patients)) if patients else source
     source = at_home(source)
     with system_errors(source): return find_source(source).load(source, size, crop, cache, workers, progress, patients, **options)
 

@@ -7,17 +7,17 @@ Docs: https://otcxr.github.io/otcxr/overlap.html.md"""
 # %% auto #0
 __all__ = ['IDS', 'PATIENTS', 'IDENTITY', 'FROM_NIH', 'namespace', 'identities', 'Overlap', 'comparable', 'overlap']
 
-# %% ../nbs/12b_overlap.ipynb #9e4301ae
+# %% ../nbs/12b_overlap.ipynb #22d6cb0b
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .core import few
+from .core import OtcxrError, few
 from .identity import alike, content_hash, image_name, nih_patient, patient_keys, plain_text
 
-# %% ../nbs/12b_overlap.ipynb #01c6fcf6
+# %% ../nbs/12b_overlap.ipynb #173427e7
 IDS = ('image_id', 'Image Index', 'image_index', 'ImageId', 'patientId', 'image', 'Image', 'file', 'path', 'filename') # of the image
 PATIENTS = ('patient_id', 'Patient ID', 'patient', 'PatientID', 'subject_id') # of the patient
 IDENTITY = ('image_id', 'patient_id', 'collection', 'patients', 'file_hash', 'pixel_hash') # columns of `identities`
@@ -25,7 +25,8 @@ IDENTITY = ('image_id', 'patient_id', 'collection', 'patients', 'file_hash', 'pi
 def namespace(
     name, # as somebody wrote it; None: not known
 ) -> str: # '' where it is not known
-    "The name of a namespace: upper or lower case makes no difference"
+    "The name of a namespace: upper or lower case makes no difference. Raises `OtcxrError` for what is no name"
+    if name is not None and not isinstance(name, str): raise OtcxrError(f'patients={name!r}: give a name, such as hospital-a')
     return (plain_text(name) or '').casefold()
 
 def identities(
@@ -49,7 +50,7 @@ def identities(
     if images is not None: ids.loc[ids.pixel_hash == '', 'file_hash'] = '' # nothing is to be seen
     return ids
 
-# %% ../nbs/12b_overlap.ipynb #02944a10
+# %% ../nbs/12b_overlap.ipynb #d89d9f84
 @dataclass
 class Overlap:
     "What two lists have in common"
@@ -88,7 +89,7 @@ def _relation(a, b, whole): # rows of one domain and collection each; all rows o
     pairs = a.merge(whole, on='name', suffixes=('_a', '_b'))
     return 'same' if (_contents(pairs) != 'differ').any() else 'unknown'
 
-# %% ../nbs/12b_overlap.ipynb #f92578a0
+# %% ../nbs/12b_overlap.ipynb #e31e6fb1
 FROM_NIH = ('nih', 'rsna', 'siim', 'chestmnist') # public collections of NIH's images
 
 def _patient_names(rows): # -> their patients, as reports show them
@@ -119,7 +120,7 @@ def compare_patients(self:Overlap,
         pairs = few([f'{x!r} and {y!r}' for x, y in near], 2)
         self.questions.append(f'{len(near):,} patient ids of {here} and {there} differ only in case, signs or leading zeros: {pairs}')
 
-# %% ../nbs/12b_overlap.ipynb #4825c349
+# %% ../nbs/12b_overlap.ipynb #e4caa09c
 @patch
 def compare_names(self:Overlap,
     a:pd.DataFrame, # rows of one namespace
@@ -152,7 +153,7 @@ def compare_content(self:Overlap,
     known = [b[column].isin(set(a[column]) - {''}) for column in ('file_hash', 'pixel_hash')]
     self.copies = sorted(set(b.name[known[0] | known[1]]) - set(self.images))
 
-# %% ../nbs/12b_overlap.ipynb #d47d3eb6
+# %% ../nbs/12b_overlap.ipynb #9db66469
 def overlap(
     a:pd.DataFrame, # of `identities`, perhaps of several collections
     b:pd.DataFrame, # of `identities`

@@ -310,27 +310,32 @@ class CacheBuild:
         kept = max(0, images.stat().st_size - HEADER)//square if images.exists() else 0
         return HEADER + (len(self.table) - kept)*((1 + len(self.plan['masks']))*square + 400)
 
-    def check_place(self):
-        "Raise an `OtcxrError` where something else lies in the cache's place, an `OSError` where the disk has no room"
-        if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
-            raise OtcxrError(f'{self.out}: exists and is no cache; give another folder')
-        names = {p.name for p in self.folder.iterdir()} if self.folder.is_dir() else set()
-        if names and not names & {'journal.jsonl', 'manifest.json'}:
-            raise OtcxrError(f'{self.folder}: is in the way, and is no unfinished cache; give another folder')
-        if shutil.disk_usage(self.out.parent).free < self.bytes_needed(): raise OSError(errno.ENOSPC, 'not enough room')
+# %% ../nbs/15_cache.ipynb #89c2155b
+@patch
+def check_place(self:CacheBuild):
+    "Raise an `OtcxrError` where something else lies in the cache's place, an `OSError` where the disk has no room"
+    if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+        raise OtcxrError(f'{self.out}: exists and is no cache; give another folder')
+    names = {p.name for p in self.folder.iterdir()} if self.folder.is_dir() else set()
+    if names and not names & {'journal.jsonl', 'manifest.json'}:
+        raise OtcxrError(f'{self.folder}: is in the way, and is no unfinished cache; give another folder')
+    if shutil.disk_usage(self.out.parent).free < self.bytes_needed(): raise OSError(errno.ENOSPC, 'not enough room')
 
-    def make(self, workers, progress):
-        "All steps that are still to be done"
-        manifest = self.folder/'manifest.json'
-        if manifest.exists(): need_same_plan(json.loads(manifest.read_text()), self.plan, self.folder) # only the rename is missing
-        else:
-            journal = Journal(self.folder, self.plan)
-            try:
-                self.note_sources(journal)
-                self.append_images(journal, workers, progress)
-                self.finish(journal)
-            finally: journal.file.close()
-        self.rename()
+@patch
+def make(self:CacheBuild, workers, progress):
+    "All steps that are still to be done"
+    manifest = self.folder/'manifest.json'
+    if manifest.exists(): # only the rename is missing
+        need_same_plan(json.loads(manifest.read_text()), self.plan, self.folder)
+        if changed_sources(self.folder, self.files): manifest.unlink()
+    if not manifest.exists():
+        journal = Journal(self.folder, self.plan)
+        try:
+            self.note_sources(journal)
+            self.append_images(journal, workers, progress)
+            self.finish(journal)
+        finally: journal.file.close()
+    self.rename()
 
 # %% ../nbs/15_cache.ipynb #e00c2e30
 @patch
@@ -347,6 +352,7 @@ def note_sources(self:CacheBuild, journal):
     if was is not None and not was[[*now]].equals(now): journal.forget()
     with atomic_path(self.folder/'sources.csv') as p: now.to_csv(p, index=False)
 
+# %% ../nbs/15_cache.ipynb #72632908
 @patch
 def append_images(self:CacheBuild, journal, workers, progress):
     "Load what the journal does not have yet, block by block, in the table's order"
@@ -583,8 +589,9 @@ def build_cache(
     name=None, # else as the reader says, or the folder's
 ) -> Radiographs: # memory-mapped; `skipped` lists the files that were set aside, with the reason
     """Shrink all images of a table into one memory-mapped array.
-    A call that was killed is continued by the same call; a finished cache is opened, or made again below `cache_home` where files have changed.
-    Raises `OtcxrError` when the folder holds a cache with other options or of other files, when the disk is full, and when no file can be used"""
+    A call that was killed is continued by the same call; a finished cache is opened, or made again below `cache_home` where files have
+    changed. Raises `OtcxrError` when the folder holds a cache with other options or of other files, when the disk is full, and when no file
+    can be used"""
     out = Path(out).absolute()
     table, plan = plan_cache(table, name or table.attrs.get('name', out.name), size, crop, window, findings)
     build = CacheBuild(table, plan, out)

@@ -451,8 +451,8 @@ def need_finite(
     states = learn.opt.state_dict()['state'] if learn.opt else []
     for s in states.values() if isinstance(states, dict) else states: found += [f'{k} of the optimiser' for k in bad(s)]
     if found:
-        raise NonFiniteError(f'after step {learn.step} {len(found)} tensors are not finite, {found[0]} first: the run is not finished, and '
-                             "nothing of this state is kept. Begin again with a lower lr, with clip, or with precision='fp32'", learn.step, found[0])
+        said = f'after step {learn.step} {len(found)} tensors are not finite, {found[0]} first: nothing of this state is kept'
+        raise NonFiniteError(f"{said}. Begin again with a lower lr, with clip, or with precision='fp32'", learn.step, found[0])
 
 # %% ../nbs/40_callback.ipynb #0e784baf
 class CollapseWatch(Callback):
@@ -507,8 +507,8 @@ class KeepBest(Callback):
 
     def after_loss(self):
         if self.loss.isfinite(): return
-        raise NonFiniteError(f'the loss is {self.loss.item()} at step {self.learn.step + 1}: the step was not taken. Lower lr, set precision '
-                             'to fp32, or look at the encoder (a diverged run?)', self.learn.step, 'loss')
+        said = f'the loss is {self.loss.item()} at step {self.learn.step + 1}: the step was not taken'
+        raise NonFiniteError(f'{said}. Lower lr, set precision to fp32, or look at the encoder (a diverged run?)', self.learn.step, 'loss')
 
     def after_batch(self):
         self.losses.append(self.loss.detach())

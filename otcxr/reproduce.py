@@ -203,7 +203,8 @@ def need_kernel(
     name:str='python3', # of the Jupyter kernel
 ) -> Path: # its kernel.json
     "Raise `OtcxrError` where a kernel cannot be started, with the file that says how"
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel # of the development extras
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
     specs = KernelSpecManager()
     folder = specs.find_kernel_specs().get(name)
     again = f'`{sys.executable} -m ipykernel install --user --name {name}` makes it again'

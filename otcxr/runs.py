@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 import otcxr
 
 from .cache import take_lock
-from .core import OtcxrError, atomic_path
+from .core import OtcxrError, atomic_path, system_errors
 from .encoder import refuse_misfit
 
 # %% ../nbs/41_runs.ipynb #66dfe856
@@ -141,7 +141,8 @@ def load_tensors(
     path:str|Path, # a file of `save_tensors`, or another of this format
 ) -> tuple: # (tensors by name, dict of the metadata, as text)
     "Raises `OtcxrError` for a file that is missing or damaged"
-    if not Path(path).is_file(): raise OtcxrError(f'{path}: no such file')
+    with system_errors(path): found = Path(path).is_file()
+    if not found: raise OtcxrError(f'{path}: no such file')
     try:
         with safe_open(path, 'pt') as f: about = f.metadata() or {}
         return load_file(path), about

@@ -9,7 +9,7 @@ __all__ = ['HEADER', 'file_hash', 'load_one', 'npy_header', 'array_files', 'plan
            'partial_folder', 'how_far', 'wait_for_lock', 'alone', 'disk_full_as_error', 'boxes_in_square',
            'boxes_as_fractions', 'CacheBuild', 'n_cores', 'mask_word', 'is_cache', 'open_cache', 'map_array',
            'read_text_columns', 'cache_table', 'source_files', 'file_states', 'read_sources', 'changed_sources',
-           'set_aside', 'build_cache']
+           'set_aside', 'build_cache', 'open_same']
 
 # %% ../nbs/15_cache.ipynb #e3fe93d4
 import contextlib
@@ -32,10 +32,11 @@ from tqdm import tqdm
 
 import otcxr
 
-from .collection import SPLITS, Radiographs, need_columns, need_unique
+from .collection import SPLITS, Radiographs, keyed, need_columns, need_unique
 from .core import OtcxrError, atomic_path, cache_home, few, in_test
 from .folders import is_temporary, take_lock
 from .masks import read_mask, shrink_mask
+from .overlap import namespace
 from .pixels import RadiographError, frame_of, resize, to_uint8
 from .provenance import fingerprint
 from .radiograph import read_radiograph
@@ -86,6 +87,7 @@ def plan_cache(
     table:pd.DataFrame, # of a reader
     name:str, # of the collection, where neither the reader nor the caller says it
     size:int, crop, window, findings, # see `build_cache`
+    patients:str='', # see `build_cache`
 ): # the table, ordered by split; the plan, as it stands in the manifest
     "Check a table and say what its cache will be. Raises `OtcxrError` for a table of which none can be made"
     findings = list(table.attrs.get('findings', []) if findings is None else findings)
@@ -96,9 +98,10 @@ def plan_cache(
     if not len(table): raise OtcxrError('the table has no rows')
     if (table.path == '').any(): raise OtcxrError('the table has labels only (images=False); read it again with its images')
     frame_of((1, 1), size, crop) # an unknown crop stops here
-    table = table.iloc[np.argsort(table.split.map(SPLITS.index), kind='stable')].reset_index(drop=True)
+    table = keyed(table).iloc[np.argsort(table.split.map(SPLITS.index), kind='stable')].reset_index(drop=True)
     source = fingerprint([table.drop(columns='path').to_csv(index=False), [Path(p).name for p in table.path]])
-    plan = dict(name=name, size=size, crop=crop, window=window if window == 'full' else list(window), findings=findings,
+    whose = namespace(patients or table.attrs.get('patients'))
+    plan = dict(name=name, whose=whose, size=size, crop=crop, window=window if window == 'full' else list(window), findings=findings,
                 masks=[c[5:] for c in table if c.startswith('mask:')], source=source, sources=table.attrs.get('sources', {}),
                 origin=table.attrs.get('origin', ''), files=len(table), version=otcxr.__version__)
     return table, plan
@@ -278,7 +281,7 @@ def boxes_as_fractions(
     shapes, # (H, W) of each file
 ) -> list: # boxes as fractions of the frames; None where there are none, or where they reach beyond it
     "Boxes in pixels as fractions; warns of those that cannot belong to their file"
-    out, beyond = [], []
+    out, beyond, boxed = [], [], 0
     for image, boxes, (h, w) in zip(t.image_id, t.boxes_px, shapes):
         if isinstance(boxes, (list, tuple)): boxes = [(f, x/w, y/h, bw/w, bh/h) for f, x, y, bw, bh in boxes]
         else: boxes = None
@@ -286,10 +289,13 @@ def boxes_as_fractions(
             beyond.append(image)
             boxes = None
         out.append(boxes)
-    if beyond:
-        warnings.warn(f'{len(beyond):,} images have boxes that reach beyond their frame, which are left out: {few(beyond)}; '
-                      'were the images shrunk after the boxes were drawn?')
-    return out
+        boxed += boxes is not None
+    if not beyond: return out
+    every = 20*len(beyond) >= boxed # then those that fit the frame are of another size as well
+    left_out = 'all boxes are left out' if every else 'they are left out'
+    warnings.warn(f'{len(beyond):,} images have boxes that reach beyond their frame, {left_out}: {few(beyond)}; '
+                  'were the images shrunk after the boxes were drawn?')
+    return [None]*len(out) if every else out
 
 # %% ../nbs/15_cache.ipynb #910595db
 class CacheBuild:
@@ -477,7 +483,8 @@ def open_cache(
             raise ValueError(f'{images.shape[0]:,} images, {len(table):,} rows in table.csv, {shape[0]:,} in the manifest')
     except (OSError, ValueError, KeyError) as e: raise OtcxrError(f'{folder}: is damaged ({e}); remove it and build it again') from e
     table.attrs = {k: m[k] for k in ('name', 'findings', 'origin')}
-    return Radiographs(images, table, m['findings'], m['name'], dict(zip(masks, arrays)) or None, read_text_columns(folder/'skipped.csv'))
+    return Radiographs(images, table, m['findings'], m['name'], dict(zip(masks, arrays)) or None, read_text_columns(folder/'skipped.csv'),
+                       m.get('whose', ''))
 
 # %% ../nbs/15_cache.ipynb #599f2703
 def map_array(
@@ -492,9 +499,9 @@ def map_array(
 def read_text_columns(
     file:Path, # table.csv or skipped.csv of a cache
 ) -> pd.DataFrame:
-    "A table of a cache; ids, paths and the like are text, leading zeros and all"
+    "A table of a cache; ids, paths and the like are text, leading zeros and all, and NA is a name"
     text = ('image_id', 'patient_id', 'path', 'view', 'split', 'boxes', 'reason', 'source_sha256')
-    return pd.read_csv(file, dtype={c: str for c in text})
+    return pd.read_csv(file, dtype={c: str for c in text}, keep_default_na=False, na_values=['']) # NA may be a patient
 
 def cache_table(
     file:Path, # table.csv of a cache
@@ -587,23 +594,34 @@ def build_cache(
     progress:bool=True, # a bar on stderr
     findings=None, # else as the reader says
     name=None, # else as the reader says, or the folder's
+    patients=None, # whose patients the ids are, see `otcxr.overlap`; else as the reader says
 ) -> Radiographs: # memory-mapped; `skipped` lists the files that were set aside, with the reason
     """Shrink all images of a table into one memory-mapped array.
     A call that was killed is continued by the same call; a finished cache is opened, or made again below `cache_home` where files have
     changed. Raises `OtcxrError` when the folder holds a cache with other options or of other files, when the disk is full, and when no file
     can be used"""
     out = Path(out).absolute()
-    table, plan = plan_cache(table, name or table.attrs.get('name', out.name), size, crop, window, findings)
+    table, plan = plan_cache(table, name or table.attrs.get('name', out.name), size, crop, window, findings, patients)
     build = CacheBuild(table, plan, out)
-    if is_cache(out) and build.still_valid(): return open_cache(out)
+    if is_cache(out) and build.still_valid(): return open_same(out, plan)
     with disk_full_as_error(out, build.bytes_needed):
         out.parent.mkdir(parents=True, exist_ok=True)
         with alone(out, progress):
             set_aside(out)
-            if is_cache(out) and build.still_valid(): return open_cache(out) # the process we waited for has made it
+            if is_cache(out) and build.still_valid(): return open_same(out, plan) # the process we waited for has made it
             if is_cache(out):
                 warnings.warn(f'{build.said}; it is made again')
                 set_aside(out, True)
             build.check_place()
             build.make(workers, progress)
+    return open_cache(out)
+
+def open_same(
+    out:Path, # a finished cache
+    plan:dict, # of a request
+) -> Radiographs:
+    "A finished cache, asked for once more: a name of the patients that is new is kept"
+    old = json.loads((out/'manifest.json').read_text())
+    if plan['whose'] not in ('', old.get('whose')): # a name of the patients is kept
+        with atomic_path(out/'manifest.json') as p: p.write_text(json.dumps(old | dict(whose=plan['whose']), indent=1))
     return open_cache(out)

@@ -21,7 +21,7 @@ import torch
 import yaml
 from fastcore.basics import patch
 
-from .core import OtcxrError, atomic_path, did_you_mean
+from .core import OtcxrError, atomic_path, did_you_mean, system_fault
 
 # %% ../nbs/01_config.ipynb #95c27661
 def _wrong(value, hint, where, note=''):
@@ -212,7 +212,8 @@ def load_yaml(
 def _read_yaml(path):
     try: d = load_yaml(path.read_text(encoding='utf-8'))
     except FileNotFoundError: raise OtcxrError(f'{path}: no such configuration file') from None
-    except (OSError, UnicodeDecodeError) as e: raise OtcxrError(f'{path}: cannot be read ({e})') from e
+    except OSError as e: raise system_fault(e, path) from e
+    except ValueError as e: raise OtcxrError(f'{path}: cannot be read ({e})') from e
     except yaml.YAMLError as e: raise OtcxrError(f'{path}: not valid YAML: {e}') from e
     if d is not None and not isinstance(d, dict): raise OtcxrError(f'{path}: expected "key: value" lines, got {type(d).__name__}')
     return d or {}

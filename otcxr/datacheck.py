@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from PIL import Image
 
 from .cache import is_cache, open_cache
-from .core import OtcxrError, few
+from .core import OtcxrError, few, system_errors
 from .datasets import find_source
 from .dicom import dicom_info
 from .masks import read_mask
@@ -150,7 +150,8 @@ def check(
 ) -> Check:
     "What a folder holds, against the published counts, and what is missing. Raises `OtcxrError` for an unknown path or option"
     p = Path(path).expanduser()
-    if not p.exists(): raise OtcxrError(f'{path}: there is no such file or folder')
+    with system_errors(path): there = p.exists()
+    if not there: raise OtcxrError(f'{path}: there is no such file or folder')
     if is_cache(p): return check_cache(p)
     try: source = find_source(p)
     except OtcxrError as e: return _broken(f'{path}: no known collection', e)

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 import torchvision
 
-from .core import OtcxrError, few
+from .core import OtcxrError, few, system_errors
 from .encoder import FLOATS, SMALL, refuse_misfit
 from .runs import load_tensors
 
@@ -26,7 +26,8 @@ WRAPPERS = ('state_dict', 'model') # keys under which people's files hold the we
 REMEDY = 'save the weights alone, with torch.save(net.state_dict(), FILE)'
 
 def _existing(path):
-    if path.is_file(): return path
+    with system_errors(path):
+        if path.is_file(): return path
     raise OtcxrError(f"{path}: no such file; give 'imagenet', a file of weights (.pth, .pt, .safetensors) or the folder of a run")
 
 def refuse_swelling(
@@ -147,4 +148,5 @@ def find_init(
     "Where the weights lie. Raises `OtcxrError` for a file that is missing, and as `torchvision_file` and `timm_file` do"
     if init == 'imagenet': return timm_file(arch) if arch.startswith('timm/') else torchvision_file(arch)
     path = Path(init).expanduser()
-    return _existing(path/'weights.safetensors' if path.is_dir() else path)
+    with system_errors(path): run = path.is_dir()
+    return _existing(path/'weights.safetensors' if run else path)

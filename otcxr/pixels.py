@@ -109,7 +109,9 @@ def read_bytes(
         if about.st_size > MAX_BYTES:
             raise RadiographError(path, f'has {about.st_size:,} bytes, more than a radiograph has ({MAX_BYTES:,})')
         return path.read_bytes()
-    except OSError as e: raise RadiographError(path, _NO_FILE.get(type(e), f'cannot be read ({e.strerror or e})')) from None
+    except RadiographError: raise
+    except (OSError, ValueError) as e: # a path with a zero byte is a ValueError
+        raise RadiographError(path, _NO_FILE.get(type(e), f"cannot be read ({getattr(e, 'strerror', None) or e})")) from None
 
 # %% ../nbs/10_pixels.ipynb #293893dc
 _CHANNELS = {2: 3, 4: 2, 6: 4} # of a PNG file, by its colour type; else 1

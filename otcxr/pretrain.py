@@ -68,7 +68,7 @@ import otcxr
 from .augment import Augment, augment_preset
 from .collection import Radiographs
 from .config import Config, config_diff
-from .core import OtcxrError, default_device, seed_everything
+from .core import OtcxrError, default_device, seed_everything, system_errors
 from .datasets import load_radiographs
 from .encoder import Encoder, metadata_of
 from .init import find_init, load_init
@@ -255,7 +255,8 @@ def read_weights(
     path, # a file of a pre-training run
 ) -> tuple: # (tensors by name, PretrainConfig)
     "The content of a file. Raises `OtcxrError` for a file that is missing, damaged or not ours"
-    if not Path(path).is_file(): raise OtcxrError(f'{path}: no such file; it is written when a pre-training run ends')
+    with system_errors(path): there = Path(path).is_file()
+    if not there: raise OtcxrError(f'{path}: no such file; it is written when a pre-training run ends')
     tensors, about = load_tensors(path)
     if 'config' not in about: raise OtcxrError(f'{path} carries no configuration: it was not written by otcxr')
     try:

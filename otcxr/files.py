@@ -219,7 +219,8 @@ def find_all(self:Files,
     for drop in range(1, len(shared) + 1):
         shorter = [self.find(x, drop) if p is None else p for x, p in zip(names, paths)]
         if shorter == paths: continue
-        warnings.warn(f"the paths of {few(self.folders, 3)} begin with {'/'.join(shared[:drop])}/, which is not there; it was left out")
+        lead = '/'.join(shared[:drop])
+        warnings.warn(f'paths of the table begin with {lead}/, which is not below {few(self.folders, 3)}: it was left out')
         return shorter
     return paths
 

@@ -268,7 +268,9 @@ def _compare_pixels(xa, names_a, xb, names_b, within, threshold, same=()): # -> 
     b = a if within else contrast(xb)
     others = (None, None) if within else (np.asarray(xb)[b >= BLANK], names_b[b >= BLANK])
     near = same_look(np.asarray(xa)[a >= BLANK], names_a[a >= BLANK], *others, threshold)
-    def but(pairs, known): return pairs[[p not in known for p in zip(pairs.a, pairs.b)]].reset_index(drop=True)
+    def but(pairs, known):
+        new = np.array([p not in known for p in zip(pairs.a, pairs.b)], dtype=bool)
+        return pairs[new].reset_index(drop=True)
     one = {(name, name) for name in same} # told as shared already
     return but(exact, one), but(near, one | {*zip(exact.a, exact.b)}), sorted({*names_a[a < PALE], *names_b[b < PALE]})
 

@@ -141,6 +141,7 @@ def run_command(
         return run(**args) or 0
     finally: sys.stdout.flush()
 
+# %% ../nbs/70_cli.ipynb #e3c902c3
 def main(
     argv=None, # arguments; None: those of the command line
 ) -> int: # exit status: 0, 1 where a check found something, 2 for a problem that the user can remedy, 130 when interrupted

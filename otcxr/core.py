@@ -91,6 +91,7 @@ REMEDIES = {
     errno.EPIPE: 'whoever read the output has ended: write it to a file to keep all of it',
 } # number of the system's error -> what a user can do
 
+# %% ../nbs/00_core.ipynb #7da109d6
 class SystemFault(OtcxrError, OSError):
     "What the operating system refused"
 
@@ -126,7 +127,8 @@ def _remove(path):
 def atomic_path(
     path:str|Path, # the file to write; its folder is made when missing
 ): # yields a temporary path in the same folder
-    "Write to a temporary path beside `path`, renamed to `path` on success, removed on an error. Raises `OtcxrError` if nothing was written, `SystemFault`"
+    """Write to a temporary path beside `path`, renamed to `path` on success, removed on an error.
+    Raises `OtcxrError` if nothing was written, and `SystemFault`"""
     path = Path(path)
     tmp = path.with_name(f'.{path.stem[:60]}.{secrets.token_hex(4)}{path.suffix}')
     with system_errors(path): path.parent.mkdir(parents=True, exist_ok=True)

@@ -130,7 +130,8 @@ class Expander(nn.Sequential):
     ):
         if norm not in NORMS: raise OtcxrError(f"unknown expander norm {norm!r}; known: {', '.join(NORMS)}")
         if not widths: raise OtcxrError('the expander needs at least one layer width')
-        if not all(1 <= w <= MOST_WIDTH for w in widths): raise OtcxrError(f'widths of the expander must be 1 to {MOST_WIDTH:,}, got {widths}')
+        if not all(1 <= w <= MOST_WIDTH for w in widths):
+            raise OtcxrError(f'widths of the expander must be 1 to {MOST_WIDTH:,}, got {widths}')
         layers = []
         for i, (a, b) in enumerate(zip((dim, *widths[:-1]), widths)):
             last = i == len(widths) - 1
@@ -157,7 +158,8 @@ def refuse_misfit(
     def shapes(k): return f'{k} {tuple(found[k].shape)}, here {tuple(wanted[k].shape)}'
     def wrong_type(k): # counters of batches are whole numbers, which some files hold as floats
         t, float_wanted = found[k], wanted[k].is_floating_point()
-        return t.layout != torch.strided or t.is_quantized or t.dtype not in FLOATS and (float_wanted or t.is_floating_point() or t.is_complex())
+        odd = t.is_floating_point() or t.is_complex()
+        return t.layout != torch.strided or t.is_quantized or t.dtype not in FLOATS and (float_wanted or odd)
     faults = {'missing': [k for k in wanted if k not in found],
               'unknown': [k for k in found if k not in wanted],
               'of another shape': [shapes(k) for k in both if found[k].shape != wanted[k].shape],
@@ -177,5 +179,5 @@ def metadata_of(
     try: yield
     except OtcxrError as e: raise OtcxrError(str(e) if str(path) in str(e) else f'{path}: {e}') from e
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError, RecursionError) as e:
-        raise OtcxrError(f'{path}: what the file says of its network cannot be used ({type(e).__name__}: {" ".join(str(e).split())[:200]}); '
-                         'fetch the file again, or take another one') from e
+        why = f'{type(e).__name__}: {" ".join(str(e).split())[:200]}'
+        raise OtcxrError(f'{path}: what it says of its own network cannot be used ({why}); fetch the file again, or take another') from e

@@ -26,7 +26,8 @@ def grey_of(
     if im.mode == 'F': raise ValueError('holds floating point numbers, of which nobody knows what black and white are')
     if im.mode in ('I', 'I;16', 'I;16B', 'I;16L', 'I;16N'):
         x = np.asarray(im)
-        if im.mode == 'I' and not 0 <= x.min() <= x.max() <= 65535: raise ValueError(f'holds values from {x.min()} to {x.max()}, more than 16 bits do')
+        low, high = (x.min(), x.max()) if im.mode == 'I' else (0, 0)
+        if low < 0 or high > 65535: raise ValueError(f'holds values from {low} to {high}, more than 16 bits do')
         return x.astype(np.uint16)
     if im.mode in ('LA', 'PA', 'RGBA') or im.mode in ('P', 'L', 'RGB') and 'transparency' in im.info:
         im = im.convert('RGBA')

@@ -208,6 +208,7 @@ def _residual(it, u, s, mu):
     "L1 distance between the rows of the plan, and what the next update would make them: |T1 - mu| where transport is balanced (B,)"
     return (it.marginal(u, s) - it.marginal(it.update(mu, s), s)).abs().sum((1, 2))
 
+# %% ../nbs/31_transport.ipynb #8287b15c
 def iterate(
     it, # `ScalingForm` or `LogForm`
     mu:Tensor, # mass of the rows, from `it.masses`: (B, 1, N)
@@ -277,6 +278,7 @@ def _adjoints(it, S, T, U, V, GK):
     far = lam/(2 - 2*lam)*H
     return A, B, ((a - far*by_row)*S.pow(1-lam)).sum(0)/-lam, ((b + far*by_col)*T.pow(1-lam)).sum(0)/-lam
 
+# %% ../nbs/31_transport.ipynb #f2ca2303
 def unroll_scaling(it, M, mu, nu, S, T, v0, gval, gplan, eps):
     "Derivatives by M, mu and nu of what `iterate` did in scaling form, from those by value (B, 1, 1) and plan (B, N, M); one may be None"
     U, V, last = it.update(mu, S), it.update(nu, T), len(S) - 1

@@ -9,9 +9,9 @@ __all__ = ['COMMANDS', 'RENAMED', 'FILES', 'ABOUT', 'GROUPS', 'EXAMPLES', 'SOURC
            'Weights', 'Pixels', 'Number', 'Set', 'Split', 'Percent', 'Seeds', 'Patients', 'Leak', 'MASK', 'EXPLAINED',
            'THRESHOLD', 'Column', 'MASKS', 'command', 'Renamed', 'HelpFormatter', 'add_command', 'create_parser',
            'keep_streams', 'drop_output', 'run_command', 'main', 'shares', 'read_config', 'print_config', 'print_rows',
-           'print_labels', 'print_scores', 'pretrain', 'probe', 'finetune', 'print_method', 'score', 'segment',
-           'load_masks', 'explain', 'correspondence', 'data_check', 'data_audit', 'data_cache', 'reproduce',
-           'completion']
+           'print_scores', 'pretrain_command', 'probe_command', 'finetune_command', 'print_method', 'score_command',
+           'segment_command', 'load_masks', 'explain_command', 'correspondence_command', 'data_check_command',
+           'data_audit_command', 'data_cache_command', 'reproduce_command', 'completion_command']
 
 # %% ../nbs/70_cli.ipynb #40f09fe7
 import argparse
@@ -216,15 +216,6 @@ def print_rows(
     "Print columns of a table"
     print(table[columns].to_string(index=False, float_format=lambda v: f'{v:.{digits}f}'))
 
-def print_labels(
-    out, # folder with the labels.csv of a command
-):
-    "Which labelled images the fractions hold"
-    for r in pd.read_csv(Path(out)/'labels.csv', keep_default_na=False).itertuples():
-        lacks = f'; no positive of {r.absent}' if r.absent else ''
-        which = f'{r.images} images of {r.patients} patients, ids {r.ids_hash}'
-        print(f'labels: {percent(r.fraction)} of the patients, seed {r.seed}: {which}{lacks}')
-
 def print_scores(
     table, # of `score_grid`
     comparison, # its paired differences; empty where there is nothing to compare
@@ -249,7 +240,7 @@ def print_scores(
   otcxr pretrain --show-config > my.yaml            write a configuration, then edit it
   otcxr pretrain my.yaml --set model.eps=0.1 --set optimizer=lars
 The same command again continues a run that was interrupted, exactly, and does nothing when it is finished.""")
-def pretrain(
+def pretrain_command(
     config:Annotated[str, CONFIG, dict(nargs='?', metavar='FILE', opt=False)]=None,
     data:Annotated[str, SOURCE, dict(metavar='SRC')]=None,
     data_size:Pixels=None, # side at which images are read; default: a cache's own, else 128
@@ -277,7 +268,7 @@ def pretrain(
 
 # %% ../nbs/70_cli.ipynb #8c51e1fa
 @command('probe', examples="""  otcxr probe random runs/mine --data ~/nih --fractions 1 10 100 --label-seeds 0 1 2""")
-def probe(
+def probe_command(
     weights:Weights,
     data:Data=None, # as for pretrain; default: the data of the first weights' run
     size:Pixels=None, # side at which the encoders see the images; default: the view size of their runs
@@ -289,12 +280,12 @@ def probe(
     out:Folder='runs/probe', # folder of the tables, predictions and provenance
 ):
     "Measure frozen encoders: linear and nearest-neighbour probe. With intervals over patients and paired comparisons"
-    from otcxr.predictions import probe_weights
+    from otcxr.predictions import print_labels, probe_weights
     table, comparison, probes = probe_weights(weights, data, size, out, random_init, split, shares(fractions), label_seeds, allow_leak)
     def chosen(r):
         values = [probes[r.method, r.protocol, r.fraction, s].chosen for s in label_seeds]
         return f", {'strength' if r.protocol == 'linear' else 'k'} " + '/'.join(f'{v:g}' for v in dict.fromkeys(values))
-    print_labels(out)
+    print_labels(pd.read_csv(Path(out)/'labels.csv', keep_default_na=False))
     print_scores(table, comparison, split, chosen)
     print(f'\nPer finding, with predictions and provenance: {out}')
 
@@ -303,7 +294,7 @@ def probe(
   otcxr finetune random runs/mine --set freeze=true --out runs/head     train the head only
   otcxr finetune --show-config > my.yaml                                write a configuration, then edit it
 The same command again continues what was interrupted, exactly; finished runs are read.""")
-def finetune(
+def finetune_command(
     weights:Annotated[str, WEIGHTS, dict(nargs='*', metavar='WEIGHTS', opt=False)],
     data:Data=None, # as for pretrain; default: the data of the first weights' run
     fractions:Percent=(100.,),
@@ -318,6 +309,7 @@ def finetune(
     "Train encoder and head with all labels or a share of them. Every encoder at every share with every seed, "\
     "with intervals over patients and paired differences"
     from otcxr.finetune import FinetuneConfig, finetune_weights
+    from otcxr.predictions import print_labels
     changes = parse_settings(set or [])
     for key in ('fraction', 'seed'):
         if key in changes: raise OtcxrError(f'--set {key}={changes[key]}: use --{key}s')
@@ -325,7 +317,7 @@ def finetune(
     if show_config: return print_config(cfg)
     table, comparison, runs = finetune_weights(weights, data, shares(fractions), seeds, cfg, out, split, allow_leak)
     def best(r): return ', best epoch ' + '/'.join(str(runs[r.method, r.fraction, s].best_epoch) for s in seeds)
-    print_labels(out)
+    print_labels(pd.read_csv(Path(out)/'labels.csv', keep_default_na=False))
     print_scores(table, comparison, split, best)
     print(f'\nPer finding, with runs, predictions and provenance: {out}')
 
@@ -350,7 +342,7 @@ def print_method(
     print(f'{name} on {split}, {t.patients.iloc[0]} patients{seeds}\n{wide.to_string()}\nmacro {macro.note}\n')
 
 @command('score')
-def score(
+def score_command(
     files:Annotated[str, dict(nargs='+', metavar='FILE', opt=False)], # predictions (parquet) of probe or finetune; NAME=FILE names one
     split:Split='test',
     out:Folder=None, # folder for score.csv and comparison.csv; default: only print
@@ -371,7 +363,7 @@ def score(
 MASK = 'which mask; for a CSV file NAME=COLUMN, or NAME=FOLDER of masks named like the images'
 
 @command('segment')
-def segment(
+def segment_command(
     weights:Weights,
     data:Annotated[str, SOURCE, dict(metavar='SRC', opt=True, required=True)],
     mask:Annotated[str, MASK, dict(metavar='NAME', opt=True, required=True)],
@@ -422,7 +414,7 @@ EXPLAINED = 'file of a classifier, or folder of an OTCXR pre-training run (its m
 THRESHOLD = 'of all maps brought to [0, 1], fixed elsewhere; default: chosen for each method on boxes or masks outside of the test split'
 
 @command('explain')
-def explain(
+def explain_command(
     classifiers:Annotated[str, EXPLAINED, dict(nargs='+', metavar='CLASSIFIER', opt=False)],
     data:Annotated[str, SOURCE, dict(metavar='SRC', opt=True, required=True)],
     size:Pixels=None, # side at which the networks see the images; default: each its own
@@ -452,7 +444,7 @@ def explain(
 
 # %% ../nbs/70_cli.ipynb #a2562824
 @command('correspondence')
-def correspondence(
+def correspondence_command(
     runs:Annotated[str, dict(nargs='+', metavar='RUN', opt=False)], # folders of finished pre-training runs; NAME=PATH gives one a name
     data:Data=None, # as for pretrain; default: the data of the first run
     split:Split='test',
@@ -475,7 +467,7 @@ def correspondence(
 
 # %% ../nbs/70_cli.ipynb #1abac800
 @command('data check')
-def data_check(
+def data_check_command(
     path:Annotated[str, dict(metavar='PATH')], # folder of a collection, cache, ChestMNIST file, CSV file
     images:Annotated[str, dict(action='append', metavar='DIR')]=None, # where the images are, if not beside the labels; may be repeated
 ):
@@ -486,7 +478,7 @@ def data_check(
     return int(not found.ok)
 
 @command('data audit')
-def data_audit(
+def data_audit_command(
     a:Annotated[str, dict(metavar='A')], # cache, folder, CSV file, or list of images
     b:Annotated[str, dict(nargs='?', metavar='B', opt=False)]=None, # the other one; without it, the splits of A are audited
     threshold:Annotated[int, dict(metavar='BITS')]=24, # bits of 256 that the hashes of near duplicates may differ in
@@ -507,7 +499,7 @@ Column = Annotated[str, dict(metavar='COLUMN')]
 MASKS = 'a column of mask files, or a folder of masks named like the images; may be repeated'
 
 @command('data cache')
-def data_cache(
+def data_cache_command(
     path:Annotated[str, dict(metavar='PATH')], # folder of a collection, or CSV file
     out:Annotated[str, dict(metavar='DIR')], # folder of the cache
     size:Pixels=128, # side of the images
@@ -546,7 +538,7 @@ def data_cache(
   otcxr reproduce --profile my.yaml --root out     a profile of your own, figures and results under out/
   otcxr reproduce --only transport_plan            one notebook
 The same command again continues what was interrupted, and leaves alone what is up to date.""")
-def reproduce(
+def reproduce_command(
     profile:Annotated[str, dict(metavar='NAME|PATH')]='phantom', # 'phantom', 'nih128', or a YAML file of your own
     root:Folder=None, # folder for figures/, results/ and runs/; default: the checkout
     only:Annotated[str, dict(action='append', metavar='NAME')]=None, # run this notebook only (pretrain, classify ...); may be repeated
@@ -564,7 +556,7 @@ def reproduce(
 
 # %% ../nbs/70_cli.ipynb #3437dca5
 @command('completion', examples="""  otcxr completion bash > ~/.local/share/bash-completion/completions/otcxr""")
-def completion(
+def completion_command(
     shell:Annotated[str, dict(choices=('bash', 'zsh', 'tcsh'))], # for which
 ):
     "Print a script that completes commands, options and files in your shell"

@@ -186,6 +186,12 @@ def split(self:Radiographs,
     masks = {k: m[chosen] for k, m in self.masks.items()} if self.masks else None
     return Radiographs(self.images[chosen], self.table.iloc[rows], self.findings, self.name, masks, self.skipped, self.patients)
 
+@patch
+def part(self:Radiographs, which):
+    "The former name of `split`"
+    warnings.warn('Radiographs.part is called split', DeprecationWarning, stacklevel=2)
+    return self.split(which)
+
 # %% ../nbs/13_collection.ipynb #0b960374
 def check_findings(
     findings, # names that were asked for

@@ -59,7 +59,7 @@ from .predictions import load_predictions, save_predictions, score_grid
 from .pretrain import adamw, autocast_of, param_groups
 from .probe import labelled_splits
 from .provenance import fingerprint, provenance, write_tables
-from .runs import clear_run, find_run, finish_run, open_run, read_table, save_seen
+from .runs import clear_run, find_run, finish_run, open_run, read_run_table, save_seen
 from .splits import label_fractions_of
 
 # %% ../nbs/54_finetune.ipynb #f1e2257b
@@ -324,7 +324,7 @@ def read_finetuning(
     with suppress(OSError): (out/'checkpoint.pt').unlink(missing_ok=True) # of a process that was killed at its very end
     df = load_predictions(out/'predictions.parquet')
     splits = {p: df[df.split == p].reset_index(drop=True) for p in df.split.unique()}
-    return FinetuneResult(about['findings'], about['skipped'], about['labels'], read_table(out/'history.csv'), splits, out)
+    return FinetuneResult(about['findings'], about['skipped'], about['labels'], read_run_table(out/'history.csv'), splits, out)
 
 # %% ../nbs/54_finetune.ipynb #54cce8a8
 def save_finetuning(

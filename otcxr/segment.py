@@ -49,7 +49,7 @@ from .mask_data import known_masks, mask_batch, mask_order, mask_rows, mask_view
 from .metrics import with_interval
 from .pretrain import autocast_of
 from .provenance import fingerprint, provenance, write_tables
-from .runs import clear_run, find_run, finish_run, need_whole, open_run, read_table
+from .runs import clear_run, find_run, finish_run, need_whole, open_run, read_run_table
 from .unet import PIXEL_LOSSES, create_unet, save_unet, segment_loss
 
 # %% ../nbs/56_segment.ipynb #1b572ec1
@@ -413,7 +413,7 @@ def load_segmentation(
 ) -> Segmentation: # without the network, see `otcxr.unet.load_unet`
     "Read a result"
     split = prov.get('split', prov.get('part')) # 'part' before version 0.3
-    history, grid = (read_table(out/f) for f in ('history.csv', 'grid.csv'))
+    history, grid = (read_run_table(out/f) for f in ('history.csv', 'grid.csv'))
     return Segmentation(prov['mask'], load_images(out/'images.parquet'), grid, prov['threshold'], prov['min_area'], history, split)
 
 # %% ../nbs/56_segment.ipynb #d5b0b17e

@@ -70,6 +70,7 @@ from .config import Config, config_diff
 from .core import OtcxrError, default_device, seed_everything
 from .datasets import load_radiographs
 from .encoder import Encoder
+from .folders import release_folder
 from .init import find_init, load_init
 from .method import MethodConfig
 from .methods import create_model
@@ -310,6 +311,7 @@ def read_pretraining(
     if prov.get('data') != data:
         raise OtcxrError(f'{out} holds a finished run on other images (fingerprint {prov.get("data")}, here {data}): '
                          'choose another folder, or begin again with resume=False (--restart)')
+    release_folder(out) # of a process that was killed at its very end
     return PretrainResult(out, weights, read_history(out/'history.csv'))
 
 # %% ../nbs/42_pretrain.ipynb #e95f41d0

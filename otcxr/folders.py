@@ -136,4 +136,4 @@ def release_folder(
     out:Path, # folder
 ):
     "Its provenance is written: the mark is not needed any more"
-    (out/MARK).unlink(missing_ok=True)
+    with suppress(OSError): (out/MARK).unlink(missing_ok=True) # in a folder that can only be read it may stay

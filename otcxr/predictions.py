@@ -27,6 +27,7 @@ from .features import extract_features
 from .metrics import cluster_bootstrap, paired_bootstrap, with_interval
 from .probe import knn_probe, linear_probe
 from .provenance import fingerprint, provenance, write_tables
+from .runs import need_whole
 from .splits import label_fractions_of
 
 # %% ../nbs/53_predictions.ipynb #041288e5
@@ -63,6 +64,7 @@ def load_predictions(
 ) -> pd.DataFrame: # with `attrs['about']`: method and what else was said
     "Raises `OtcxrError` for a file that is missing, damaged, or lacks a column"
     if not Path(path).is_file(): raise OtcxrError(f'{path}: no such file')
+    need_whole(path) # where it lies in the folder of a run
     try: table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as e: raise OtcxrError(f'{path} cannot be read as parquet ({str(e).splitlines()[0]})') from e
     df = table.to_pandas()

@@ -126,6 +126,7 @@ def find_run(
         raise OtcxrError(f'{out} holds another run ({there}, this one is {key}): the weights, the images or the configuration differ. '
                          f'Choose another folder, or {remedy}')
     need_whole_run(out, prov)
+    release_folder(Path(out)) # of a process that was killed at its very end
     return prov
 
 def clear_run(

@@ -19,6 +19,7 @@ from .callback import BatchLoader, Checkpoint, KeepBest, ResumableLearner, Sched
 import json
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -412,6 +413,7 @@ def load_segmentation(
     prov:dict, # its provenance
 ) -> Segmentation: # without the network, see `otcxr.unet.load_unet`
     "Read a result"
+    with suppress(OSError): (out/'checkpoint.pt').unlink(missing_ok=True) # of a process that was killed at its very end
     split = prov.get('split', prov.get('part')) # 'part' before version 0.3
     history, grid = (read_run_table(out/f) for f in ('history.csv', 'grid.csv'))
     return Segmentation(prov['mask'], load_images(out/'images.parquet'), grid, prov['threshold'], prov['min_area'], history, split)

@@ -302,7 +302,7 @@ def need_files(
     raise OtcxrError(f"{root}: is no {what} folder: {', '.join(miss)} not found; {there}")
 
 # %% ../nbs/14_files.ipynb #fcd6faf2
-MAX_COLUMNS = 4096 # more is no table of images; it may be one on its side
+MAX_COLUMNS = 1024 # more is no table of images; it may be one on its side
 CSV_ERRORS = (ValueError, OSError, EOFError, csv.Error, zlib.error) # of csv, gzip and pandas
 
 def need_header(

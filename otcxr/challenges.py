@@ -26,7 +26,7 @@ import pandas as pd
 from .collection import Radiographs, how_drawn, need_columns, need_unique, split_patients
 from .core import OtcxrError, few
 from .files import find_images, need_files, one_file, read_csv
-from .sources import NIH_FINDINGS, Ready, Source, boxes_by_image, check_choice, finish_table, source
+from .sources import NIH_FINDINGS, Ready, Source, boxes_by_image, check_choice, finish_table, list_entries, source
 
 # %% ../nbs/17_challenges.ipynb #2a2b952a
 def usual_folders(
@@ -124,7 +124,10 @@ def rsna_splits(
         return how_drawn(seed, whose)
     if 'nih_image' not in t: raise OtcxrError(f'{root}: nih_test needs the mapping to NIH as well; give it with mapping=...')
     if not Path(nih_test).is_file(): raise OtcxrError(f'{nih_test}: there is no such file')
-    test = {str(int(image[:8])) for image in Path(nih_test).read_text().split()}
+    listed = list_entries(Path(nih_test))
+    if odd := sorted(x for x in listed if not re.fullmatch(r'\d{8}_\d{3}', x)):
+        raise OtcxrError(f'{nih_test}: must list NIH images such as 00000001_000.png; it has {few(odd)}')
+    test = {str(int(image[:8])) for image in listed}
     t['split'] = split_patients(t.patient_id, {'train': .875, 'valid': .125}, seed)
     t.loc[t.patient_id.isin(test), 'split'] = 'test'
     return f"test split: the patients of NIH's; validation 12.5 % of the others, seed {seed}"

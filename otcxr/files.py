@@ -266,10 +266,12 @@ def need_different(
     paths, # of each, None where there is none
 ):
     "Raise an `OtcxrError` for two names of one file: labels of two rows would belong to one image"
-    first = {}
+    first, real = {}, {} # a folder -> where it leads
     for row, path in enumerate(paths):
         if path is None: continue
-        other = first.setdefault(os.path.normpath(path), row)
+        folder, name = os.path.split(path)
+        if folder not in real: real[folder] = os.path.realpath(folder)
+        other = first.setdefault((real[folder], name), row)
         if other != row:
             raise OtcxrError(f"'{names[other]}' and '{names[row]}' are the same file: {path}; each image may stand in one row only")
 
@@ -300,7 +302,7 @@ def need_files(
     raise OtcxrError(f"{root}: is no {what} folder: {', '.join(miss)} not found; {there}")
 
 # %% ../nbs/14_files.ipynb #fcd6faf2
-MAX_COLUMNS = 4096 # more is no table of images; it may be one on its side
+MAX_COLUMNS = 1024 # more is no table of images; it may be one on its side
 CSV_ERRORS = (ValueError, OSError, EOFError, csv.Error, zlib.error) # of csv, gzip and pandas
 
 def need_header(

@@ -9,7 +9,7 @@ __all__ = ['HEADER', 'file_hash', 'load_one', 'npy_header', 'array_files', 'plan
            'partial_folder', 'how_far', 'wait_for_lock', 'alone', 'disk_full_as_error', 'boxes_in_square',
            'boxes_as_fractions', 'CacheBuild', 'n_cores', 'mask_word', 'is_cache', 'open_cache', 'map_array',
            'read_text_columns', 'cache_table', 'source_files', 'file_states', 'read_sources', 'changed_sources',
-           'set_aside', 'build_cache', 'open_same']
+           'set_aside', 'open_same', 'build_cache']
 
 # %% ../nbs/15_cache.ipynb #e3fe93d4
 import contextlib
@@ -583,6 +583,17 @@ def set_aside(
     os.replace(out, old)
     shutil.rmtree(old)
 
+# %% ../nbs/15_cache.ipynb #65df4ae8
+def open_same(
+    out:Path, # a finished cache
+    plan:dict, # of a request
+) -> Radiographs:
+    "A finished cache, asked for once more: a name of the patients that is new is kept"
+    old = json.loads((out/'manifest.json').read_text())
+    if plan['whose'] not in ('', old.get('whose')): # a name of the patients is kept
+        with atomic_path(out/'manifest.json') as p: p.write_text(json.dumps(old | dict(whose=plan['whose']), indent=1))
+    return open_cache(out)
+
 # %% ../nbs/15_cache.ipynb #a4a3f797
 def build_cache(
     table:pd.DataFrame, # of a reader
@@ -614,14 +625,4 @@ def build_cache(
                 set_aside(out, True)
             build.check_place()
             build.make(workers, progress)
-    return open_cache(out)
-
-def open_same(
-    out:Path, # a finished cache
-    plan:dict, # of a request
-) -> Radiographs:
-    "A finished cache, asked for once more: a name of the patients that is new is kept"
-    old = json.loads((out/'manifest.json').read_text())
-    if plan['whose'] not in ('', old.get('whose')): # a name of the patients is kept
-        with atomic_path(out/'manifest.json') as p: p.write_text(json.dumps(old | dict(whose=plan['whose']), indent=1))
     return open_cache(out)

@@ -186,6 +186,7 @@ def split(self:Radiographs,
     masks = {k: m[chosen] for k, m in self.masks.items()} if self.masks else None
     return Radiographs(self.images[chosen], self.table.iloc[rows], self.findings, self.name, masks, self.skipped, self.patients)
 
+# %% ../nbs/13_collection.ipynb #2ec4ae73
 @patch
 def part(self:Radiographs, which):
     "The former name of `split`"

@@ -7,8 +7,8 @@ Docs: https://otcxr.github.io/otcxr/finetune.html.md"""
 # %% auto #0
 __all__ = ['FINETUNE_FILES', 'FinetuneConfig', 'masked_bce', 'LabelLoader', 'OneView', 'Frozen', 'EMA', 'BestEpoch',
            'need_scores', 'finetune_lrs', 'cycle_position', 'one_cycle', 'finetune_groups', 'finetune_learner',
-           'FinetuneResult', 'run_key', 'read_finetuning', 'save_finetuning', 'best_model', 'finetune_line', 'finetune',
-           'finetune_grid', 'finetune_weights']
+           'FinetuneResult', 'run_key', 'read_finetuning', 'save_finetuning', 'best_model', 'finetune_line', 'fit_best',
+           'finetune', 'finetune_grid', 'finetune_weights']
 
 # %% ../nbs/54_finetune.ipynb #0b0aedbb
 from otcxr.callback import (
@@ -367,6 +367,20 @@ def finetune_line(
     return (f"epoch {row['epoch']}/{epochs}, loss {row['train_loss']:.3f}, validation {row['valid_loss']:.3f}, "
             f"macro AUROC {row['valid_auroc']:.3f}{mark}; {row['images_per_s']:.0f} images/s")
 
+# %% ../nbs/54_finetune.ipynb #69789441
+def fit_best(
+    learn:ResumableLearner, # of `finetune_learner`
+    title:str, # of the run, for its lines
+    epochs:int,
+    progress:str, # 'bar', 'lines' or 'none'
+    skipped:dict, # findings without a head, with the reason
+):
+    "Train, and put the state back that was best on validation"
+    if progress == 'bar': print(title)
+    show_progress(learn, progress, lambda row: print(f'{title}: {finetune_line(row, epochs)}', flush=True))
+    learn.fit(epochs)
+    best_model(learn, skipped)
+
 # %% ../nbs/54_finetune.ipynb #bc18269a
 def finetune(
     encoder:Encoder, # it is copied, not changed
@@ -397,11 +411,7 @@ def finetune(
         if out and (done := read_finetuning(out, key)): return done # by another process, meanwhile
         if out and not (out/'checkpoint.pt').exists(): clear_run(out, FINETUNE_FILES) # nothing of another start stays beside this one
         if out: continue_run(learn, Checkpoint(out/'checkpoint.pt', cfg, key), out/'history.csv')
-        title = f'{name}, {percent(cfg.fraction)}, seed {cfg.seed}'
-        if progress == 'bar': print(title)
-        show_progress(learn, progress, lambda row: print(f'{title}: {finetune_line(row, cfg.epochs)}', flush=True))
-        learn.fit(cfg.epochs)
-        best_model(learn, skipped)
+        fit_best(learn, f'{name}, {percent(cfg.fraction)}, seed {cfg.seed}', cfg.epochs, progress, skipped)
         predictions = {p: predictions_table(predict(model, d), d.table, findings) for p, d in measured.items()}
         history, network = pd.DataFrame(learn.best_epoch.rows), None if out else model.cpu().eval()
         r = FinetuneResult(findings, skipped, labels, history, predictions, out, network)

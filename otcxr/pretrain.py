@@ -39,6 +39,7 @@ from otcxr.runs import (
     read_provenance,
     save_seen,
     save_tensors,
+    unrecorded,
 )
 
 # isort: split
@@ -67,9 +68,9 @@ import otcxr
 from .augment import Augment, augment_preset
 from .collection import Radiographs
 from .config import Config, config_diff
-from .core import OtcxrError, default_device, seed_everything
+from .core import OtcxrError, default_device, seed_everything, system_errors
 from .datasets import load_radiographs
-from .encoder import Encoder
+from .encoder import Encoder, metadata_of
 from .folders import release_folder
 from .init import find_init, load_init
 from .method import MethodConfig
@@ -255,19 +256,21 @@ def read_weights(
     path, # a file of a pre-training run
 ) -> tuple: # (tensors by name, PretrainConfig)
     "The content of a file. Raises `OtcxrError` for a file that is missing, damaged or not ours"
-    if not Path(path).is_file(): raise OtcxrError(f'{path}: no such file; it is written when a pre-training run ends')
+    with system_errors(path): there = Path(path).is_file()
+    if not there: raise OtcxrError(f'{path}: no such file; it is written when a pre-training run ends')
     tensors, about = load_tensors(path)
     if 'config' not in about: raise OtcxrError(f'{path} carries no configuration: it was not written by otcxr')
-    try: return tensors, PretrainConfig.from_dict(json.loads(about['config']), translate=True)
+    try:
+        with metadata_of(path): return tensors, PretrainConfig.from_dict(json.loads(about['config']), translate=True)
     except OtcxrError as e:
-        raise OtcxrError(f'{path}: {e} (it was written by otcxr {about.get("otcxr")}, this is {otcxr.__version__})') from e
+        raise OtcxrError(f'{e} (it was written by otcxr {about.get("otcxr")}, this is {otcxr.__version__})') from e
 
 def load_weights(
     path, # weights.safetensors
 ) -> tuple: # (Encoder in evaluation mode, PretrainConfig); `encoder.backbone` is the plain torchvision network
     "The pre-trained encoder. Raises `OtcxrError` for a file that is missing, damaged or not ours"
     tensors, cfg = read_weights(path)
-    encoder = Encoder(cfg.model.arch, cfg.model.in_channels, cfg.size)
+    with metadata_of(path): encoder = Encoder(cfg.model.arch, cfg.model.in_channels, cfg.size)
     load_strict(encoder.backbone, tensors, path)
     return encoder.eval(), cfg
 
@@ -277,7 +280,7 @@ def load_model(
     "The whole model, with its heads: what a transport plan is drawn from"
     tensors, cfg = read_weights(Path(out)/'weights.safetensors')
     heads, _ = read_weights(Path(out)/'heads.safetensors')
-    model = create_model(cfg.model, cfg.size)
+    with metadata_of(out): model = create_model(cfg.model, cfg.size)
     load_strict(model, {f'encoder.backbone.{k}': v for k, v in tensors.items()} | heads, out)
     return model.eval(), cfg
 
@@ -357,15 +360,16 @@ def start_line(
 
 def seen_by(
     cfg:PretrainConfig, # of the run
-    own:pd.DataFrame, # image_id, patient_id, collection of the images that are trained on
+    own:pd.DataFrame, # of `otcxr.overlap.identities`, the images that are trained on
 ) -> pd.DataFrame: # the same, with those that the weights it begins with were trained on
     "What a network has seen at the end of a run. Warns where it begins with a file that does not say whom it has seen"
     if cfg.init is None or cfg.init == 'imagenet': return own # photographs
-    before = load_seen(find_init(cfg.init, cfg.model.arch))
-    if before is not None: return pd.concat([own[list(before)], before], ignore_index=True).drop_duplicates()
+    file = find_init(cfg.init, cfg.model.arch)
+    before = load_seen(file)
+    if before is not None: return pd.concat([own, before], ignore_index=True).fillna('').drop_duplicates()
     warnings.warn(f'{cfg.init}: no images.csv beside it, so it is not known which patients these weights have seen. Weights of photographs '
                   'have seen none; make sure that others were not trained on the patients you will measure on')
-    return own
+    return pd.concat([own, unrecorded(file)], ignore_index=True).fillna('')
 
 # %% ../nbs/42_pretrain.ipynb #9c634263
 def pretrain(
@@ -391,8 +395,7 @@ def pretrain(
         learn = create_learner(cfg, data, out, device)
         begun = fingerprint([images.fingerprint, learn.begun['sha256']]) if learn.begun else images.fingerprint
         continue_run(learn, Checkpoint(out/'checkpoint.pt', cfg, begun, FREE_FIELDS, cfg.checkpoint_minutes), out/'history.csv')
-        seen = seen_by(cfg, images.table.assign(collection=data.name))
-        save_seen(out, seen, seen.collection)
+        save_seen(out, seen_by(cfg, images.identities))
         if progress != 'none': print(start_line(learn, cfg), flush=True)
         show_progress(learn, progress, lambda row: print(pretrain_line(learn, row), flush=True))
         learn.fit(cfg.epochs)

@@ -99,6 +99,7 @@ def load(self:Source,
     "The images and the table of the data"
     self.check_options(self.read, options, source)
     table, size = self.read(source, **options), size or 128
+    if patients in table: raise OtcxrError(f'{source}: patients={patients!r} is a column: use patient=...')
     return build_cache(table, cache or cache_folder(table, size, crop), size, crop, workers=workers, progress=progress,
                        patients=patients or self.whose(table))
 

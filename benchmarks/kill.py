@@ -1,6 +1,6 @@
 """Kill -9 at random moments of every command that leaves a folder, and the same command again until it is done.
 
-    python benchmarks/kill.py                          5 kills of each, about two minutes
+    python benchmarks/kill.py                          5 kills of each, three minutes on two busy cores
     python benchmarks/kill.py --n 100                  100 of each
     python benchmarks/kill.py --only finetune cache    some of them
 

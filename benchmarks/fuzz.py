@@ -29,12 +29,14 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pydicom
 from PIL import Image
 
 from otcxr.core import OtcxrError, real_data
 from otcxr.dicom import ENCODINGS, read_dicom, write_dicom
 from otcxr.pixels import RadiographError
+from otcxr.provenance import provenance, save_table
 from otcxr.radiograph import read_radiograph
 from otcxr.sources import read_csv_table
 
@@ -312,7 +314,8 @@ def main():
     p.add_argument('--plain', action='store_true', help='PNG and JPEG instead of DICOM')
     p.add_argument('--tables', action='store_true', help='folders with a CSV instead of DICOM')
     p.add_argument('--first', type=int, default=0, help='number of the first one')
-    a = p.parse_args()
+    p.add_argument('--save', action='store_true', help='keep the counts in results/checks')
+    a, start = p.parse_args(), time.time()
     with tempfile.TemporaryDirectory(dir='/dev/shm' if Path('/dev/shm').is_dir() else None) as tmp:
         folder = Path(tmp)
         seeds = [] if a.tables else plain_seeds(folder) if a.plain else dicom_seeds(folder)
@@ -326,6 +329,10 @@ def main():
         print(f'{a.n:,} {"tables" if a.tables else "files"} in {time.time() - clock:.0f} s: ' + ', '.join(f'{count[o]:,} {o}' for o in OUTCOMES if count[o]))
         print(f'slowest {rows[slow][1]:.2f} s (number {a.first + slow}), peak memory {max(m for *_, m in rows):.0f} MB')
         for i in bad[:20]: print('BAD', a.first + i, OUTCOMES[rows[i][0]], f'{rows[i][1]:.2f} s {rows[i][2]:.0f} MB', name(i))
+    if a.save:
+        kind = 'tables' if a.tables else 'plain' if a.plain else 'dicom'
+        row = dict(kind=kind, made=a.n) | {o: count[o] for o in OUTCOMES} | dict(slowest_s=rows[slow][1], peak_MB=max(m for *_, m in rows))
+        save_table(pd.DataFrame([row]).round(2), f'fuzz_{kind}', 'checks', provenance(vars(a), start=start))
     raise SystemExit(bool(bad))
 
 

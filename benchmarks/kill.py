@@ -44,6 +44,7 @@ from otcxr.encoder import Encoder  # noqa: E402
 from otcxr.finetune import FinetuneConfig, finetune  # noqa: E402
 from otcxr.predictions import load_predictions  # noqa: E402
 from otcxr.pretrain import PretrainConfig, pretrain  # noqa: E402
+from otcxr.provenance import provenance, save_table  # noqa: E402
 from otcxr.runs import load_tensors, read_provenance  # noqa: E402
 from otcxr.segment import SegmentConfig, load_images, segment  # noqa: E402
 
@@ -176,7 +177,7 @@ def campaign(name, job, n, seed, work):
         shutil.rmtree(out)
     print(f'{name:10s} {kills} killed in {folders} folders, {time.time() - start:.0f} s: '
           + ('; '.join(problems[:5]) or f'the same {len(files(whole))} files, nothing left over'), flush=True)
-    return problems
+    return dict(job=name, killed=kills, folders=folders, files=len(files(whole)), problems='; '.join(problems))
 
 if __name__ == '__main__':
     names = ('pretrain', 'finetune', 'segment', 'cache', 'reproduce')
@@ -184,10 +185,12 @@ if __name__ == '__main__':
     p.add_argument('--n', type=int, default=5, help='processes to kill of each job')
     p.add_argument('--seed', type=int, default=0, help='of the moments; the machine has a say in them too')
     p.add_argument('--only', choices=names, nargs='+', default=names, metavar='JOB', help=f"some of {', '.join(names)}")
-    a = p.parse_args()
+    p.add_argument('--save', action='store_true', help='keep the table in results/checks')
+    a, start = p.parse_args(), time.time()
     warnings.simplefilter('ignore')
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as tmp, contextlib.chdir(tmp):
         all_jobs = jobs(Path(tmp))
-        found = [campaign(name, all_jobs[name], a.n, a.seed, Path(tmp)) for name in a.only]
-    sys.exit(any(found))
+        found = pd.DataFrame([campaign(name, all_jobs[name], a.n, a.seed, Path(tmp)) for name in a.only])
+    if a.save: save_table(found, 'kill', 'checks', provenance(vars(a), a.seed, start=start))
+    sys.exit((found.problems != '').any())

@@ -577,7 +577,8 @@ class Checkpoint(Callback):
         try:
             with atomic_path(self.file) as tmp: torch.save(state, tmp)
         except (OSError, RuntimeError) as e:
-            raise OtcxrError(f'{self.file} cannot be written at step {self.learn.step} ({e}). The checkpoint before it is kept: '
+            why = e.__cause__ or e
+            raise OtcxrError(f'{self.file} cannot be written at step {self.learn.step} ({why}). The checkpoint before it is kept: '
                              'make room on the disk and start the same run again') from e
         self.saved = time.monotonic()
 

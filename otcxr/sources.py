@@ -127,7 +127,7 @@ def cache_folder(
     crop, # see `resize`
 ) -> Path:
     "Where the cache of a table lies, unless a folder is given"
-    key = fingerprint([table.drop(columns='path').to_csv(index=False), str(Path(table.path[0]).parent)])[:8]
+    key = fingerprint([table.drop(columns='path').to_csv(index=False), str(Path(table.path.iloc[0]).parent)])[:8]
     return cache_home()/'images'/f"{table.attrs['name'][:50]}-{size}-{crop}-{key}"
 
 # %% ../nbs/16_sources.ipynb #8a3f005e

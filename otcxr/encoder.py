@@ -152,6 +152,7 @@ def refuse_misfit(
     wanted:dict, # name -> tensor, the state of our network
     path, # the file, for the message
     arch:str, # the network, for the message
+    gaps=(), # names of tensors that may hold NaN: a head that was not trained for every finding
 ):
     "Raise `OtcxrError` where tensors are missing, unknown, of another shape or type, or not finite"
     both = [k for k in wanted if k in found]
@@ -168,7 +169,8 @@ def refuse_misfit(
     if told:
         raise OtcxrError(f'{path} does not fit {arch}: ' + '; '.join(told) + '. Give the architecture that the file was saved from, '
                          f'or a file that holds a {arch} and nothing else')
-    bad = [k for k, t in found.items() if t.is_floating_point() and not t.isfinite().all()]
+    spoilt = {k: t.isinf() if k in gaps else ~t.isfinite() for k, t in found.items() if t.is_floating_point()}
+    bad = [k for k, t in spoilt.items() if t.any()]
     if bad: raise OtcxrError(f'{path} holds weights that are not finite ({few(bad, 3)}): its training had failed. Give another file')
 
 @contextmanager

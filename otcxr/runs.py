@@ -199,8 +199,9 @@ def load_strict(
     module, # the architecture that the file names
     tensors:dict, # of the file
     path, # the file, for the message
+    gaps=(), # see `refuse_misfit`
 ): # the module
     "Fill a module. Raises `OtcxrError` where a tensor is missing, is one too many, has another shape or type, or is not finite"
-    refuse_misfit(tensors, module.state_dict(), path, 'the architecture it names')
+    refuse_misfit(tensors, module.state_dict(), path, 'the architecture it names', gaps)
     module.load_state_dict(tensors)
     return module

@@ -351,8 +351,10 @@ def read_text(
     except CSV_ERRORS as e: raise OtcxrError(f'{path}: cannot be read as a CSV table ({e}); it must be UTF-8 text with commas') from e
     lines = [(number, row) for number, row in lines[1:] if any(row)]
     if not lines: raise OtcxrError(f'{path}: has no rows')
-    if longer := [number for number, row in lines if any(row[len(columns):])]:
-        raise OtcxrError(f'{path}: line {few(longer)} has more cells than the header has columns ({len(columns)})')
+    alike = len({len(row) for _, row in lines}) == 1 # a comma at the end of one line alone may be a value cut in two
+    if longer := [number for number, row in lines if any(row[len(columns):]) or len(row) > len(columns) and not alike]:
+        raise OtcxrError(f'{path}: line {few(longer)} has more cells than the header has columns ({len(columns)}); '
+                         'a value with a comma must stand in quotes')
     if shorter := [number for number, row in lines if len(row) < len(columns)]:
         warnings.warn(f'{path}: line {few(shorter)} has fewer cells than the header; those at its end are taken as empty')
     rows = [(row + ['']*(len(columns) - len(row)))[:len(columns)] for _, row in lines]

@@ -193,4 +193,4 @@ if __name__ == '__main__':
         all_jobs = jobs(Path(tmp))
         found = pd.DataFrame([campaign(name, all_jobs[name], a.n, a.seed, Path(tmp)) for name in a.only])
     if a.save: save_table(found, 'kill', 'checks', provenance(vars(a), a.seed, start=start))
-    sys.exit((found.problems != '').any())
+    sys.exit(int((found.problems != '').any()))

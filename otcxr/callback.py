@@ -23,6 +23,7 @@ import time
 import zipfile
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Optional
 
 import fastai.callback.progress  # noqa: F401, adds the progress bar, and `no_bar`, to every Learner
 import matplotlib.pyplot as plt
@@ -483,7 +484,7 @@ class KeepBest(Callback):
     score, larger = None, True # column of the row that is compared; whether more of it is better
     shown = () # columns for fastai's table
     def __init__(self,
-        patience:int, # measurements without a better one after which training stops
+        patience:Optional[int], # measurements without a better one after which training stops; None: never
         file=None, # history.csv; None: in memory only
     ):
         self.patience, self.file = patience, file and Path(file)
@@ -503,7 +504,7 @@ class KeepBest(Callback):
     def before_train(self): self.began = time.perf_counter(), self.learn.step
 
     def before_batch(self):
-        if self.rows and len(self.rows) - 1 - self.best_at >= self.patience: raise CancelFitException
+        if self.patience and self.rows and len(self.rows) - 1 - self.best_at >= self.patience: raise CancelFitException
 
     def after_loss(self):
         if self.loss.isfinite(): return

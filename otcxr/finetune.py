@@ -68,8 +68,9 @@ class FinetuneConfig(Config):
     "Everything about a fine-tuning run. Raises `OtcxrError` for unknown keys, wrong types and values out of range"
     fraction: float = 1. # share of the training patients whose labels are used, see `otcxr.splits.label_fraction`
     seed: int = 0 # draws them, and the head, the order of the images and the views
-    epochs: int = 30 # at most
-    patience: int = 8 # epochs without a better macro AUROC on validation after which training stops
+    epochs: int = 30 # of the schedule
+    # epochs without a better macro AUROC on validation after which training stops, in mid-schedule too; None: never
+    patience: Optional[int] = None
     min_steps: int = 50 # of an epoch; a small training split is gone through several times
     batch_size: int = 64
     lr: float = 1e-3 # of the head, at the top of the cycle (AdamW)
@@ -101,7 +102,7 @@ def check(self:FinetuneConfig):
     "Raise `OtcxrError` for a value out of range"
     def bad(key, why, more=''): return OtcxrError(f'FinetuneConfig.{key} {why}, got {getattr(self, key)}{more}')
     for k in ('epochs', 'patience', 'min_steps', 'lr', 'encoder_lr'):
-        if getattr(self, k) <= 0:
+        if getattr(self, k) is not None and getattr(self, k) <= 0:
             raise bad(k, 'must be positive', '; for a frozen encoder set freeze' if k == 'encoder_lr' else '')
     for k in ('seed', 'wd', 'frozen_epochs'):
         if getattr(self, k) < 0: raise bad(k, 'must not be negative')
@@ -191,7 +192,7 @@ class BestEpoch(KeepBest):
         valid:Radiographs, # images
         y:np.ndarray, # their labels (n, F), NaN where unknown or not trained
         findings, # F names
-        patience:int, # epochs
+        patience:Optional[int], # epochs; None: train to the end
         file=None, # history.csv; None: in memory only
     ):
         super().__init__(patience, file)

@@ -58,13 +58,14 @@ from .unet import PIXEL_LOSSES, create_unet, save_unet, segment_loss
 class SegmentConfig(Config):
     "Everything about the training of a U-Net and the choice of its threshold. Raises `OtcxrError` for unknown keys and values out of range"
     size: Optional[int] = None # side at which the network sees the images, in pixels; None: that of the images, in which masks are measured
-    steps: int = 600 # updates, at most
+    steps: int = 600 # updates
     batch_size: int = 16
     lr: float = 1e-3 # of the decoder, at the top of the schedule (AdamW)
     encoder_lr: float = .3 # of the encoder, as a share of `lr`
     wd: float = .01 # weight decay
     checks: int = 10 # times that validation is looked at
-    patience: int = 4 # checks without a smaller validation loss after which training stops
+    # checks without a smaller validation loss after which training stops, wherever the schedule is; None: never, the best is kept anyway
+    patience: Optional[int] = None
     loss: Literal['bce_dice', 'focal_dice'] = 'bce_dice' # see `otcxr.unet.segment_loss`
     empty: Optional[float] = .5 # share of training images with an empty mask, where there are so many; None: as they come
     views: dict = field(default_factory=dict) # fields of `otcxr.augment.Augment` that differ from those of `view_config`
@@ -95,7 +96,7 @@ def check(self:SegmentConfig):
     "Raise `OtcxrError` for values out of range"
     def need(ok, name, what):
         if not ok: raise OtcxrError(f'SegmentConfig.{name} {what}, got {getattr(self, name)}')
-    for k in ('steps', 'lr', 'checks', 'patience'): need(getattr(self, k) > 0, k, 'must be positive')
+    for k in ('steps', 'lr', 'checks', 'patience'): need(getattr(self, k) is None or getattr(self, k) > 0, k, 'must be positive')
     for k in ('encoder_lr', 'wd', 'seed'): need(getattr(self, k) >= 0, k, 'must not be negative')
     need(self.size is None or self.size >= 32, 'size', 'must be 32 pixels or more')
     need(self.batch_size > 1, 'batch_size', 'must be 2 or more, since batch norm needs several images')

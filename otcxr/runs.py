@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 import otcxr
 
@@ -180,7 +180,7 @@ def save_tensors(
     "Write tensors, and `about` and this version of otcxr in the metadata"
     metadata = dict(format='pt', otcxr=otcxr.__version__) | {k: json.dumps(v) for k, v in about.items()}
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    with atomic_path(path) as tmp: save_file(tensors, tmp, metadata=metadata)
+    with atomic_path(path) as tmp: tmp.write_bytes(save(tensors, metadata)) # `save_file` makes a temporary file of its own beside it
     return Path(path)
 
 def load_tensors(

@@ -9,7 +9,7 @@ __all__ = ['HEADER', 'file_hash', 'load_one', 'npy_header', 'array_files', 'plan
            'partial_folder', 'how_far', 'wait_for_lock', 'alone', 'disk_full_as_error', 'boxes_in_square',
            'boxes_as_fractions', 'CacheBuild', 'n_cores', 'mask_word', 'is_cache', 'open_cache', 'map_array',
            'read_text_columns', 'cache_table', 'source_files', 'file_states', 'read_sources', 'changed_sources',
-           'set_aside', 'open_same', 'build_cache']
+           'other_images', 'set_aside', 'open_same', 'build_cache']
 
 # %% ../nbs/15_cache.ipynb #e3fe93d4
 import contextlib
@@ -442,8 +442,9 @@ def finish(self:CacheBuild, journal):
             f.flush()
             os.fsync(f.fileno())
     hashes = {file: fingerprint(self.folder/file) for file in ('table.csv', 'skipped.csv', *arrays)}
+    text = [c for c in table if not pd.api.types.is_numeric_dtype(table[c])]
     counts = dict(images=len(table), skipped=len(aside), patients=int(table.patient_id.nunique()),
-                  splits={s: int((table.split == s).sum()) for s in SPLITS}, hashes=hashes)
+                  splits={s: int((table.split == s).sum()) for s in SPLITS}, text=text, hashes=hashes)
     with atomic_path(self.folder/'manifest.json') as p: p.write_text(json.dumps(self.plan | counts, indent=1))
 
 @patch
@@ -478,7 +479,7 @@ def open_cache(
             looked_at = verify or file.endswith('.csv')
             if looked_at and fingerprint(folder/file) != want: raise ValueError(f'{file} is not the one that was written')
         images, *arrays = [map_array(folder/file, shape) for file in array_files(masks)]
-        table = cache_table(folder/'table.csv')
+        table = cache_table(folder/'table.csv', m.get('text', ()))
         if images.shape != shape or len(table) != len(images):
             raise ValueError(f'{images.shape[0]:,} images, {len(table):,} rows in table.csv, {shape[0]:,} in the manifest')
     except (OSError, ValueError, KeyError) as e: raise OtcxrError(f'{folder}: is damaged ({e}); remove it and build it again') from e
@@ -498,16 +499,18 @@ def map_array(
 
 def read_text_columns(
     file:Path, # table.csv or skipped.csv of a cache
+    text=(), # other columns that are text
 ) -> pd.DataFrame:
     "A table of a cache; ids, paths and the like are text, leading zeros and all, and NA is a name"
-    text = ('image_id', 'patient_id', 'path', 'view', 'split', 'boxes', 'reason', 'source_sha256')
+    text = ('image_id', 'patient_id', 'path', 'view', 'split', 'boxes', 'reason', 'source_sha256', *text)
     return pd.read_csv(file, dtype={c: str for c in text}, keep_default_na=False, na_values=['']) # NA may be a patient
 
 def cache_table(
     file:Path, # table.csv of a cache
+    text=(), # see `read_text_columns`
 ) -> pd.DataFrame: # boxes as lists of (finding, x, y, width, height), None where there are none
     "The table of a cache as it was before it was written"
-    t = read_text_columns(file)
+    t = read_text_columns(file, text)
     if 'view' not in t: t['view'] = ''
     t[['path', 'view']] = t[['path', 'view']].fillna('')
     if 'boxes' in t: t['boxes'] = [[tuple(b) for b in json.loads(s)] if isinstance(s, str) else None for s in t.boxes]
@@ -559,6 +562,15 @@ def changed_sources(
         new = was.assign(mtime_ns=was.mtime_ns.where(~there, now.mtime_ns))
         with contextlib.suppress(OSError), atomic_path(out/'sources.csv') as p: new.to_csv(p, index=False)
     return [files[k] for k in changed]
+
+def other_images(
+    data:Radiographs, # of `open_cache`
+) -> list: # paths
+    "The images whose files are there and are not what the cache was made of, by their content"
+    if 'source_sha256' not in data.table: return [] # before version 0.3
+    made_of = data.table.source_sha256.fillna('')
+    now = [file_hash(path) if was else '' for path, was in zip(data.table.path, made_of)]
+    return [path for path, a, b in zip(data.table.path, made_of, now) if b and a != b]
 
 # %% ../nbs/15_cache.ipynb #ad229e12
 @patch

@@ -7,11 +7,12 @@ Docs: https://otcxr.github.io/otcxr/cli.html.md"""
 # %% auto #0
 __all__ = ['COMMANDS', 'RENAMED', 'FILES', 'ABOUT', 'GROUPS', 'EXAMPLES', 'SOURCE', 'CONFIG', 'Data', 'Folder', 'WEIGHTS',
            'Weights', 'Pixels', 'Number', 'Set', 'Split', 'Percent', 'Seeds', 'Patients', 'Leak', 'MASK', 'EXPLAINED',
-           'THRESHOLD', 'Column', 'MASKS', 'command', 'Renamed', 'HelpFormatter', 'add_command', 'create_parser',
-           'keep_streams', 'drop_output', 'run_command', 'main', 'shares', 'read_config', 'print_config', 'print_rows',
-           'print_scores', 'pretrain_command', 'probe_command', 'finetune_command', 'print_method', 'score_command',
-           'segment_command', 'load_masks', 'explain_command', 'correspondence_command', 'data_check_command',
-           'data_audit_command', 'data_cache_command', 'reproduce_command', 'completion_command']
+           'THRESHOLD', 'Column', 'Images', 'Findings', 'Uncertain', 'Masks', 'command', 'Renamed', 'CommandParser',
+           'HelpFormatter', 'add_command', 'create_parser', 'keep_streams', 'drop_output', 'run_command', 'main',
+           'shares', 'read_config', 'print_config', 'print_rows', 'print_scores', 'pretrain_command', 'probe_command',
+           'finetune_command', 'print_method', 'score_command', 'segment_command', 'load_masks', 'explain_command',
+           'correspondence_command', 'reader_options', 'data_check_command', 'data_audit_command', 'data_cache_command',
+           'reproduce_command', 'completion_command']
 
 # %% ../nbs/70_cli.ipynb #40f09fe7
 import argparse
@@ -36,7 +37,7 @@ from fastcore.script import anno_parser
 import otcxr
 
 from .config import merge_settings, parse_settings
-from .core import OtcxrError, percent, system_fault
+from .core import OtcxrError, did_you_mean, percent, system_fault
 
 # %% ../nbs/70_cli.ipynb #6a97f7e2
 COMMANDS = {} # name, of one word or two -> function
@@ -59,6 +60,18 @@ class Renamed(argparse.Action):
     "An option that has another name now: typing it ends with a message that says so"
     def __call__(self, parser, namespace, values, option_string=None):
         parser.error(f'{option_string} is now called {RENAMED[option_string]}')
+
+class CommandParser(argparse.ArgumentParser):
+    "A parser that says which word may have been meant, and shows the usage of the command itself"
+    def parse_known_args(self, args=None, namespace=None):
+        namespace, rest = super().parse_known_args(args, namespace)
+        if rest: self.error(f"unknown {' '.join(rest)}{did_you_mean(rest[0].split('=')[0], self._option_string_actions)}")
+        return namespace, rest
+
+    def _check_value(self, action, value):
+        if action.choices is None or value in action.choices: return
+        known = ', '.join(map(str, action.choices))
+        raise argparse.ArgumentError(action, f'unknown {value!r}{did_you_mean(value, action.choices)}; there are: {known}')
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     "Help with a narrow column of options and examples as they were written; a % in a comment is a %"
@@ -102,7 +115,7 @@ EXAMPLES = """examples:
 
 def create_parser() -> argparse.ArgumentParser:
     "The parser of the command line with all commands"
-    parser = argparse.ArgumentParser(prog='otcxr', formatter_class=HelpFormatter, description=ABOUT, epilog=EXAMPLES)
+    parser = CommandParser(prog='otcxr', formatter_class=HelpFormatter, description=ABOUT, epilog=EXAMPLES)
     parser.add_argument('--version', action='version', version=f'otcxr {otcxr.__version__}')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     sub = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
@@ -259,6 +272,9 @@ def pretrain_command(
     typed = dict(data=data, data_size=data_size, size=size, epochs=epochs, batch_size=batch_size, seed=seed, out=out)
     cfg = read_config(PretrainConfig, config, {k: v for k, v in typed.items() if v is not None} | parse_settings(set or []))
     if show_config: return print_config(cfg)
+    if not (config or data or out or set):
+        raise OtcxrError('on which images? otcxr pretrain --data FOLDER --out runs/mine trains on those of a folder, '
+                         'and --data phantom tries it on synthetic ones')
     device = default_device()
     how = f'{cfg.epochs} epochs of batches of {cfg.batch_size}, {pick_precision(cfg.precision, device)} on {device}'
     print(f'{cfg.model.method} ({cfg.model.arch}) on {cfg.data}, views of {cfg.size} px, {how}, into {cfg.out}', flush=True)
@@ -297,10 +313,13 @@ The same command again continues what was interrupted, exactly; finished runs ar
 def finetune_command(
     weights:Annotated[str, WEIGHTS, dict(nargs='*', metavar='WEIGHTS', opt=False)],
     data:Data=None, # as for pretrain; default: the data of the first weights' run
+    size:Pixels=None, # side at which the network sees the images; default: the configuration's
+    epochs:Number=None, # passes over the labelled images
+    batch_size:Number=None, # images of a batch
     fractions:Percent=(100.,),
     seeds:Seeds=(0,), # each draws other patients for a share, another head and other views; the tables show means over them
     config:Annotated[str, CONFIG, dict(metavar='FILE')]=None,
-    set:Set=None, # a field of the configuration, such as epochs=10, lr=3e-4, ema=0.99 or freeze=true; may be repeated
+    set:Set=None, # any other field of the configuration, such as lr=3e-4, ema=0.99 or freeze=true; may be repeated
     split:Split='test',
     allow_leak:Leak=False,
     out:Folder='runs/finetune', # folder of the runs, tables and provenance
@@ -310,7 +329,8 @@ def finetune_command(
     "with intervals over patients and paired differences"
     from otcxr.finetune import FinetuneConfig, finetune_weights
     from otcxr.predictions import print_labels
-    changes = parse_settings(set or [])
+    typed = dict(size=size, epochs=epochs, batch_size=batch_size)
+    changes = {k: v for k, v in typed.items() if v is not None} | parse_settings(set or [])
     for key in ('fraction', 'seed'):
         if key in changes: raise OtcxrError(f'--set {key}={changes[key]}: use --{key}s')
     cfg = read_config(FinetuneConfig, config, changes)
@@ -344,14 +364,15 @@ def print_method(
 @command('score')
 def score_command(
     files:Annotated[str, dict(nargs='+', metavar='FILE', opt=False)], # predictions (parquet) of probe or finetune; NAME=FILE names one
+    reference:Annotated[str, dict(metavar='NAME')]=None, # method that the others are compared with; default: that of the first file
     split:Split='test',
     out:Folder=None, # folder for score.csv and comparison.csv; default: only print
 ):
     "Every metric of saved predictions, with intervals and paired differences. AUROC and AUPRC per finding and macro; "\
-    "the others are compared with the first, with Holm's correction. Files of one method that differ in seed are averaged. "\
+    "the others are compared with the reference, with Holm's correction. Files of one method that differ in seed are averaged. "\
     "No model is needed"
     from otcxr.predictions import score
-    table, comparison = score(files, split, out)
+    table, comparison = score(files, split, out, reference=reference)
     for name, t in table.groupby('method', sort=False): print_method(name, t, split)
     for (name, base), d in comparison.groupby(['method', 'baseline'], sort=False) if len(comparison) else ():
         d = d.query("metric == 'auroc'").set_index('finding').rename_axis(None)[['difference', 'low', 'high', 'p', 'p_holm']]
@@ -465,18 +486,46 @@ def correspondence_command(
         print()
     print(f'table and provenance: {out}')
 
+# %% ../nbs/70_cli.ipynb #c40c2eb4
+Column = Annotated[str, dict(metavar='COLUMN')]
+Images = Annotated[str, 'where the images are, if not beside the labels; may be repeated', dict(action='append', metavar='DIR')]
+Findings = Annotated[str, '... of the findings; default: all columns that hold 0, 1 and blanks only', dict(nargs='+', metavar='COLUMN')]
+Uncertain = Annotated[str, 'what -1 and the like mean in a finding', dict(choices=('unknown', 'positive', 'negative'))]
+Masks = Annotated[str, 'a column of mask files, or a folder of masks named like the images; may be repeated',
+                  dict(action='append', metavar='NAME=COLUMN')]
+
+def reader_options(
+    mask, # NAME, NAME=COLUMN or NAME=FOLDER, or None
+    **typed, # options of a source's reader; None: not given
+) -> dict: # those that were given
+    "What a command line says of a table, for `otcxr.datasets.load_radiographs`"
+    options = {k: v for k, v in typed.items() if v is not None}
+    if mask: options['masks'] = dict(m.split('=', 1) if '=' in m else (m, m) for m in mask)
+    return options
+
 # %% ../nbs/70_cli.ipynb #1abac800
 @command('data check')
 def data_check_command(
     path:Annotated[str, dict(metavar='PATH')], # folder of a collection, cache, ChestMNIST file, CSV file
-    images:Annotated[str, dict(action='append', metavar='DIR')]=None, # where the images are, if not beside the labels; may be repeated
+    images:Images=None,
+    id:Column=None, # a CSV file of your own: column of the image ids (default: image_id)
+    patient:Column=None, # ... of the patients (default: patient_id)
+    file:Column=None, # ... of the files (default: file or path; else files are found by id)
+    split:Column=None, # ... of the splits (default: split; else patients are drawn, 70/10/20 %)
+    view:Column=None, # ... of the view (default: view)
+    findings:Findings=None,
+    uncertain:Uncertain=None,
+    boxes:Column=None, # ... of boxes: [[finding, x, y, width, height], ...] as fractions of the frame
+    mask:Masks=None,
 ):
     "What a folder holds, against the published counts. The exit status is 1 where something is missing"
     from otcxr.datacheck import check
-    found = check(path, **dict(images=images) if images else {})
+    found = check(path, **reader_options(mask, images=images, id=id, patient=patient, file=file, split=split, view=view,
+                                         findings=findings, uncertain=uncertain, boxes=boxes))
     print(found)
     return int(not found.ok)
 
+# %% ../nbs/70_cli.ipynb #1218df3e
 @command('data audit')
 def data_audit_command(
     a:Annotated[str, dict(metavar='A')], # cache, folder, CSV file, or list of images
@@ -495,9 +544,6 @@ def data_audit_command(
     return int(not found.clean)
 
 # %% ../nbs/70_cli.ipynb #f8809753
-Column = Annotated[str, dict(metavar='COLUMN')]
-MASKS = 'a column of mask files, or a folder of masks named like the images; may be repeated'
-
 @command('data cache')
 def data_cache_command(
     path:Annotated[str, dict(metavar='PATH')], # folder of a collection, or CSV file
@@ -506,26 +552,24 @@ def data_cache_command(
     crop:Annotated[str, dict(choices=('frame', 'center'))]='frame', # whole image filled up with black, or its central square
     workers:Number=None, # threads; default: all cores
     partial:bool=False, # go on without images that have no file, as in a part of a download
-    images:Annotated[str, dict(action='append', metavar='DIR')]=None, # where the images are, if not beside the labels; may be repeated
+    images:Images=None,
     id:Column=None, # a CSV file of your own: column of the image ids (default: image_id)
     patient:Column=None, # ... of the patients (default: patient_id)
     patients:Patients=None,
     file:Column=None, # ... of the files (default: file or path; else files are found by id)
     split:Column=None, # ... of the splits (default: split; else patients are drawn, 70/10/20 %)
     view:Column=None, # ... of the view (default: view)
-    findings:Annotated[str, dict(nargs='+', metavar='COLUMN')]=None, # the findings; default: all columns that hold 0, 1 and blanks only
-    uncertain:Annotated[str, dict(choices=('unknown', 'positive', 'negative'))]=None, # what -1 and the like mean in a finding
+    findings:Findings=None,
+    uncertain:Uncertain=None,
     boxes:Column=None, # ... of boxes: [[finding, x, y, width, height], ...] as fractions of the frame
-    mask:Annotated[str, MASKS, dict(action='append', metavar='NAME=COLUMN')]=None,
+    mask:Masks=None,
+    keep:Annotated[str, dict(nargs='+', metavar='COLUMN')]=None, # ... that are kept in the cache's table, such as age; others are not copied
 ):
     "Read all images once, into a folder that every command opens at once. The folder is what every command takes as --data. "\
     "Files that cannot be used are set aside and listed in skipped.csv. A call that was interrupted is continued by the same call"
     from otcxr.datasets import load_radiographs
-    columns = dict(id=id, patient=patient, file=file, split=split, view=view, findings=findings, uncertain=uncertain, boxes=boxes,
-                   images=images)
-    options = {k: v for k, v in columns.items() if v is not None}
-    if mask: options['masks'] = dict(m.split('=', 1) if '=' in m else (m, m) for m in mask)
-    if partial: options['missing'] = 'drop'
+    options = reader_options(mask, images=images, id=id, patient=patient, file=file, split=split, view=view, findings=findings,
+                             uncertain=uncertain, boxes=boxes, keep=keep, missing='drop' if partial else None)
     d = load_radiographs(path, size, crop, out, workers, patients=patients, **options)
     print(f"{d}\n{d.table.attrs['origin']}" if d.table.attrs.get('origin') else d)
     for r in d.skipped.head(10).itertuples(): print(f'set aside: {r.path}: {r.reason}')

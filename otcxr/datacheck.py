@@ -17,7 +17,7 @@ import pandas as pd
 from fastcore.basics import patch
 from PIL import Image
 
-from .cache import is_cache, open_cache
+from .cache import is_cache, open_cache, other_images
 from .core import OtcxrError, few, system_errors
 from .datasets import find_source
 from .dicom import dicom_info
@@ -134,14 +134,16 @@ def _broken(what, e): # -> a Check of what cannot be read
 def check_cache(
     p:Path, # a folder of `build_cache`
 ) -> Check:
-    "A cache, every byte of it against its manifest"
+    "A cache, every byte of it against its manifest, and images whose files are there against what it was made of"
     try: d = open_cache(p, verify=True)
     except OtcxrError as e: return _broken(f'{p}: an image cache', e)
     here = {'images': len(d), 'patients': d.table.patient_id.nunique(), **d.counts()}
-    notes = []
+    notes, problems = [], []
+    if other := other_images(d):
+        problems.append(f'{len(other):,} images have changed since the cache was made: {few(other, 3)}; remove the cache and make it again')
     if len(d.skipped): notes.append(f'{len(d.skipped):,} files were set aside when it was made: {few(d.skipped.path, 2)}; see skipped.csv')
     what = f"{p}: an image cache of {d.size[0]} pixels, {d.table.attrs['origin']}; every byte is as it was written"
-    return Check(what, pd.DataFrame({'here': here}).assign(published=np.nan), [], notes)
+    return Check(what, pd.DataFrame({'here': here}).assign(published=np.nan), problems, notes)
 
 def check(
     path:str, # a folder of a known collection, a cache, a ChestMNIST file, a CSV file or a folder with one

@@ -57,7 +57,7 @@ from .features import Classifier, encoder_key, load_classifier, predict, predict
 from .metrics import macro_auroc
 from .predictions import load_predictions, save_predictions, score_grid
 from .pretrain import adamw, autocast_of, param_groups
-from .probe import labelled_splits
+from .probe import fittable_fractions, labelled_splits
 from .provenance import fingerprint, provenance, write_tables
 from .runs import clear_run, find_run, finish_run, open_run, read_run_table, save_seen
 from .splits import label_fractions_of
@@ -461,7 +461,7 @@ def finetune_weights(
     first = next(iter(configs.values()))
     data = load_radiographs(first.data, size=first.data_size) if data is None else load_radiographs(data)
     leak = {name: leak_of(name, file, data, split, allow_leak) for name, (_, _, file) in loaded.items()} # before any work
-    runs, grid = {}, {}
+    runs, grid, fractions = {}, {}, fittable_fractions(data, fractions, seeds)
     for name, (encoder, c, file) in loaded.items():
         runs |= finetune_grid({name: encoder}, data, cfg, fractions, seeds, out, split=split, pretraining_seed=c.seed, device=device,
                               progress=progress, seen=seen_by_network(file), leak=leak[name])

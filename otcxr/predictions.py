@@ -6,9 +6,10 @@ Docs: https://otcxr.github.io/otcxr/predictions.html.md"""
 
 # %% auto #0
 __all__ = ['scored_findings', 'save_predictions', 'load_predictions', 'aligned', 'evaluate', 'compare', 'score_grid',
-           'probe_weights', 'read_runs', 'warn_of_leaks', 'score', 'shares_of', 'print_labels', 'print_scores']
+           'probe_weights', 'expand_patterns', 'read_runs', 'warn_of_leaks', 'score', 'print_labels']
 
 # %% ../nbs/53_predictions.ipynb #6e1137bb
+import glob
 import json
 import time
 import warnings
@@ -25,7 +26,7 @@ from .datasets import load_radiographs
 from .encoders import leak_of, load_encoders, named_path
 from .features import extract_features
 from .metrics import cluster_bootstrap, paired_bootstrap, with_interval
-from .probe import knn_probe, linear_probe
+from .probe import fittable_fractions, knn_probe, linear_probe
 from .provenance import fingerprint, provenance, write_tables
 from .runs import need_whole
 from .splits import label_fractions_of
@@ -195,12 +196,13 @@ def probe_weights(
     allow_leak:bool=False, # True: go on where an encoder has seen patients of that split
     device=None, # where features are computed; the fastest there is where None
 ) -> tuple: # table and comparison of `score_grid`, {(method, protocol, fraction, label seed): Probe}
-    "Linear and nearest-neighbour probe of each encoder at each fraction, and the differences of all pairs; features are computed once"
+    """Linear and nearest-neighbour probe of each encoder at each fraction, and the differences of all pairs; features are computed once.
+    A fraction whose labels do not suffice is left out with a warning"""
     start, encoders = time.time(), load_encoders(weights, random_init)
     _, first, _ = next(iter(encoders.values()))
     data = load_radiographs(first.data, size=first.data_size) if data is None else load_radiographs(data)
     leak = {name: leak_of(name, path, data, split, allow_leak) for name, (_, _, path) in encoders.items()} # before any work
-    grid, probes = {}, {}
+    grid, probes, fractions = {}, {}, fittable_fractions(data, fractions, label_seeds)
     for name, (encoder, cfg, _) in encoders.items():
         z = extract_features(encoder, data, size=size or cfg.size, device=device or default_device())
         for q in fractions:
@@ -224,6 +226,17 @@ def _own_name(about): # what a file says of itself -> 'method, protocol, fractio
     protocol = [about['protocol']] if 'protocol' in about else []
     fraction = [percent(about['fraction'])] if 'fraction' in about else []
     return ', '.join([about['method'], *protocol, *fraction])
+
+def expand_patterns(
+    files, # paths or patterns such as runs/*/predictions.parquet, or NAME=PATH
+) -> list: # paths, or NAME=PATH
+    "The files that fit: a shell leaves a pattern behind NAME= as it is. Raises `OtcxrError` where none does"
+    found = []
+    for name, path in map(named_path, map(str, files)):
+        paths = [path] if Path(path).exists() or not glob.has_magic(path) else sorted(glob.glob(path))
+        if not paths: raise OtcxrError(f"{path}: no file fits this pattern; it was looked for from {Path.cwd()}")
+        found += [f'{name}={p}' if name else p for p in paths]
+    return found
 
 def read_runs(
     files, # parquet files of predictions, or NAME=FILE
@@ -259,17 +272,19 @@ def warn_of_leaks(
 
 # %% ../nbs/53_predictions.ipynb #dde227d5
 def score(
-    files:list[str], # parquet files of predictions, or NAME=FILE
+    files:list[str], # parquet files of predictions, or NAME=FILE; patterns are expanded
     split:Literal['valid', 'test']='test', # of the predictions
     out:str|None=None, # folder of the tables; nothing is written where None
     n:int=2000, # resamples of the patients
     seed:int=0, # of the resamples
-) -> tuple[pd.DataFrame, pd.DataFrame]: # of `evaluate`; of `compare` with the first as baseline, empty for a single method
+    reference:str|None=None, # name of the method that the others are compared with; the first where None
+) -> tuple[pd.DataFrame, pd.DataFrame]: # of `evaluate`; of `compare`, empty for a single method
     "All metrics of saved predictions with intervals over patients, and paired differences"
-    start, runs = time.time(), read_runs(files, split)
+    start, files = time.time(), expand_patterns(files)
+    runs = read_runs(files, split)
     warn_of_leaks(files)
     table, comparison = evaluate(runs, split, n, seed), pd.DataFrame()
-    if len(runs) > 1: comparison = compare(runs, split=split, n=n, seed=seed).assign(split=split)
+    if reference is not None or len(runs) > 1: comparison = compare(runs, reference, split, n, seed).assign(split=split)
     if out is not None:
         tables = {'score.csv': table} | ({'comparison.csv': comparison} if len(comparison) else {})
         read = {str(f): fingerprint(Path(named_path(str(f))[1])) for f in files}
@@ -278,14 +293,6 @@ def score(
     return table, comparison
 
 # %% ../nbs/53_predictions.ipynb #fd5e667a
-def shares_of(
-    args, # with `fractions`, in percent
-) -> list: # the shares
-    "Shares from percent. Raises `OtcxrError` for a percentage outside of (0, 100]"
-    odd = [f for f in args.fractions if not 0 < f <= 100]
-    if odd: raise OtcxrError(f'--fractions {odd[0]:g}: percent of the training patients, above 0 and at most 100')
-    return [f/100 for f in args.fractions]
-
 def print_labels(
     labels:pd.DataFrame, # of `label_fractions_of`
 ):
@@ -294,20 +301,3 @@ def print_labels(
         absent = f'; no positive of {r.absent}' if r.absent else ''
         print(f'labels: {percent(r.fraction)} of the patients, seed {r.seed}: '
               f'{r.images} images of {r.patients} patients, ids {r.ids_hash}{absent}')
-
-def print_scores(
-    table:pd.DataFrame, # of `score_grid`
-    comparison:pd.DataFrame, # of `score_grid`
-    split:str, # that was measured
-    also=lambda r: '', # more to say about a row
-):
-    "Macro AUROC of every method, then the paired differences"
-    for r in table.query("finding == 'macro' and metric == 'auroc'").itertuples():
-        seeds = f', {r.seeds} seeds (sd {r.seed_sd:.3f})' if r.seeds > 1 else ''
-        print(f'{r.method}, {r.protocol}, {percent(r.fraction)}{also(r)}: '
-              f'macro AUROC on {split} {with_interval(r)}{seeds}, {r.note}')
-    if not len(comparison): return
-    print(f'\nDifferences in macro AUROC on {split}, paired over patients:')
-    d = comparison.query("finding == 'macro' and metric == 'auroc'")
-    d = d.assign(fraction=d.fraction.map(percent))[['protocol', 'fraction', 'method', 'baseline', 'difference', 'low', 'high', 'p']]
-    print(d.to_string(index=False, float_format=lambda v: f'{v:.4f}'))

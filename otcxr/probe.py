@@ -6,12 +6,14 @@ Docs: https://otcxr.github.io/otcxr/probe.html.md"""
 
 # %% auto #0
 __all__ = ['STRENGTHS', 'NEIGHBOURS', 'standardise', 'Linear', 'conjugate_gradients', 'principal_axes', 'Regressions',
-           'newton_logistic', 'fit_logistic', 'why_unfit', 'features_by_split', 'label_share', 'labelled_splits',
-           'choose', 'Probe', 'linear_probe', 'Neighbours', 'knn_probe']
+           'newton_logistic', 'fit_logistic', 'why_unfit', 'features_by_split', 'label_share', 'TooFewLabels',
+           'labelled_splits', 'fittable_fractions', 'choose', 'Probe', 'linear_probe', 'Neighbours', 'knn_probe']
 
 # %% ../nbs/52_probe.ipynb #8ef75428
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ import torch
 from torch.nn import functional as F
 
 from .collection import SPLITS, Radiographs, check_findings, labels_of, refuse_shared_patients
-from .core import OtcxrError, percent
+from .core import OtcxrError, few, percent
 from .features import predictions_table
 from .metrics import cluster_bootstrap, macro_auroc, with_interval
 from .splits import ids_hash, label_fraction
@@ -214,6 +216,9 @@ def label_share(
     labels = dict(fraction=float(fraction), seed=seed, patients=t.patient_id.nunique(), images=len(t), ids_hash=ids_hash(ids))
     return splits | {'train': (x, t)}, labels
 
+class TooFewLabels(OtcxrError):
+    "A share of the labels with which no finding can be fitted"
+
 def labelled_splits(
     features, # (N, C) row by row as in `data`, or {split: (N_split, C)}
     data:Radiographs,
@@ -222,7 +227,7 @@ def labelled_splits(
     label_seed:int, # draws them
     allow_shared_patients:bool, # True: do not refuse patients that stand in two splits
 ) -> tuple: # {split: (features, table)}, findings, skipped {finding: why}, labels (of `label_share`)
-    "What is fitted and measured on what. Raises `OtcxrError` for what must not or cannot be"
+    "What is fitted and measured on what. Raises `OtcxrError` for what must not or cannot be, `TooFewLabels` for too small a share"
     findings = check_findings(data.findings if findings is None else findings, data.findings)
     splits = features_by_split(features, data)
     if 'train' not in splits: raise OtcxrError(f'{data.name} has no train split to fit on')
@@ -234,8 +239,29 @@ def labelled_splits(
     skipped = {f: w for f, w in why.items() if w}
     if len(skipped) == len(findings):
         all_of_them = ', '.join(f'{f} ({w})' for f, w in skipped.items())
-        raise OtcxrError(f"no finding can be fitted with {labels['images']} labelled images: {all_of_them}")
+        raise TooFewLabels(f"no finding can be fitted with {labels['images']} labelled images: {all_of_them}")
     return splits, findings, skipped, labels
+
+# %% ../nbs/52_probe.ipynb #d9963935
+def fittable_fractions(
+    data:Radiographs, # with splits and labels
+    fractions, # shares of the training patients
+    label_seeds, # each draws other patients
+) -> list: # the fractions that can be fitted with every seed
+    "Leave out shares whose labels do not suffice, which is warned of. Raises `TooFewLabels` where none does, `OtcxrError` as `labelled_splits`"
+    rows, why = np.zeros((len(data), 1), np.float32), {}
+    for q, seed in product(fractions, label_seeds):
+        try: splits, findings, skipped, _ = labelled_splits(rows, data, None, q, seed, False)
+        except TooFewLabels as e:
+            why.setdefault(q, f'{percent(q)} of the patients, seed {seed}: {e}')
+            continue
+        fitted = [f for f in findings if f not in skipped]
+        y = labels_of(splits['valid'][1], fitted) if 'valid' in splits else None
+        if y is not None and np.isnan(macro_auroc(y, np.zeros_like(y), fitted)):
+            why.setdefault(q, f"{percent(q)} of the patients, seed {seed}: no finding with both classes in validation was fitted ({few(fitted)})")
+    if why and set(why) == set(fractions): raise TooFewLabels('; '.join(why.values()))
+    if why: warnings.warn('left out: ' + '; '.join(why.values()))
+    return [q for q in fractions if q not in why]
 
 # %% ../nbs/52_probe.ipynb #486c8bb0
 def choose(

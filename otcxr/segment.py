@@ -44,7 +44,7 @@ from .core import OtcxrError, atomic_path, default_device, get_rng_state, set_rn
 from .datasets import load_radiographs
 from .dice import compare_segments, dice_table, mask_sums, need_positive, segment_metrics
 from .encoder import Encoder
-from .encoders import load_encoders, refuse_seen
+from .encoders import leak_of, load_encoders
 from .features import encoder_key
 from .mask_data import known_masks, mask_batch, mask_order, mask_rows, mask_view
 from .metrics import with_interval
@@ -459,6 +459,7 @@ def segment(
     resume:bool=True, # read or continue what lies in `out`, if it is this very run; False: begin again
     device=None, # the fastest there is where None
     progress:Literal['auto', 'bar', 'lines', 'none']='auto', # a bar, a line for each look at validation, nothing; see `show_progress`
+    leak:Optional[str]=None, # what `otcxr.encoders.leak_of` found, for the files
 ) -> Segmentation:
     "Train a U-Net, choose threshold and smallest area on validation, measure `split` once. Raises `OtcxrError` for bad input"
     start, cfg, device = time.time(), cfg or SegmentConfig(), torch.device(device or default_device())
@@ -476,7 +477,7 @@ def segment(
         if not (out/'checkpoint.pt').exists(): clear_run(out, SEGMENT_FILES) # nothing of another start stays beside this one
         r = run(Checkpoint(out/'checkpoint.pt', cfg, key))
         prov = provenance(cfg, cfg.seed, data, start, key=key, collection=data.name, encoder=fingerprint(dict(encoder.state_dict())),
-                          mask=mask, split=split, threshold=r.threshold, min_area=r.min_area)
+                          mask=mask, split=split, threshold=r.threshold, min_area=r.min_area, leak=leak)
         save_segmentation(r, out, encoder, cfg, prov)
     return r
 
@@ -498,13 +499,13 @@ def segment_weights(
     "A U-Net on each encoder, with the same configuration, and the paired differences (an empty table for one encoder)"
     start, data, cfg = time.time(), load_radiographs(data), cfg or SegmentConfig()
     loaded, seeds, found = load_encoders(weights, random_init), seeds or [cfg.seed], {}
-    for name, (_, _, path) in loaded.items():
-        if path: refuse_seen(name, path, data, split, allow_leak)
+    leak = {name: leak_of(name, path, data, split, allow_leak) for name, (_, _, path) in loaded.items()} # before any work
     for name, (encoder, _, _) in loaded.items():
         if progress != 'none': print(name, flush=True)
         folders = [out and Path(out)/(name if s == cfg.seed else f'{name}-seed{s}') for s in seeds]
         configs = [SegmentConfig.from_dict({**cfg.to_dict(), 'seed': s}) for s in seeds]
-        try: found[name] = [segment(encoder, data, mask, c, f, split, resume, device, progress) for c, f in zip(configs, folders)]
+        def run(c, folder): return segment(encoder, data, mask, c, folder, split, resume, device, progress, leak[name])
+        try: found[name] = list(map(run, configs, folders))
         except OtcxrError as e: raise OtcxrError(f'{name}: {e}') from e
     table = pd.concat([seeds_table(runs).assign(method=name) for name, runs in found.items()], ignore_index=True)
     front = ['method', 'mask', 'split', 'metric']
@@ -512,6 +513,6 @@ def segment_weights(
     paired = compare_segments(found, split=split).assign(mask=mask, split=split) if len(found) > 1 else pd.DataFrame()
     if out is not None:
         prov = provenance(cfg, list(seeds), data, start, weights=[str(w) for w in weights], mask=mask, split=split,
-                          allow_leak=allow_leak, collection=data.name)
+                          allow_leak=allow_leak, leak=leak, collection=data.name)
         write_tables(out, {'segment.csv': table, **({'paired.csv': paired} if len(paired) else {})}, prov)
     return table, paired, found

@@ -314,7 +314,7 @@ class NIH14(Source):
             raise OtcxrError("'nih14': the development images are not here; set OTCXR_DATA to the folder that holds nih14.tar, "
                              'or give a folder of your own')
         t = read_csv_table(root/'index.csv', root if images is None else images, id='image_index', split='split_official', file='file',
-                           findings=NIH_FINDINGS, missing=missing)
+                           findings=NIH_FINDINGS, keep=['size_px'], missing=missing)
         t = t[t.size_px == 128][['image_id', 'path', 'patient_id', 'view', 'split', *NIH_FINDINGS]].reset_index(drop=True)
         if (root/'boxes.csv').is_file():
             b = read_csv(root/'boxes.csv').query("source == 'NIH_BBox_2017'")
@@ -328,7 +328,8 @@ SPLIT_NAMES = {'train': 'train', 'training': 'train', 'valid': 'valid', 'val': '
 BLANK = ('', 'na', 'n/a', '#n/a', 'nan', 'null', 'none', '<na>') # no value, in a column of labels or numbers
 TRUTH = {'true': 1., 'false': 0.}
 WORDS = TRUTH | {'yes': 1., 'no': 0., 'y': 1., 'n': 0., 't': 1., 'f': 0., 'positive': 1., 'negative': 0., 'pos': 1., 'neg': 0.,
-                 'present': 1., 'absent': 0.} # labels in a column that was named as a finding
+                 'present': 1., 'absent': 0., 'ja': 1., 'nein': 0., 'j': 1., 'oui': 1., 'non': 0., 'si': 1., 'sí': 1., '+': 1.,
+                 '-': 0.} # labels in a column that was named as a finding
 UNCERTAIN = ('u', 'uncertain', 'unsure', 'unclear', 'equivocal', 'possible', 'maybe', 'unknown', '?') # and -1: a choice is needed
 CHOICES = {'unknown': math.nan, 'positive': 1., 'negative': 0.} # what uncertain labels can mean
 
@@ -347,7 +348,8 @@ def label_values(
 ): # 0, 1, NaN of each row; which rows hold a label or nothing
     "What a column says as labels, and where it says something else"
     text = lower_text(column)
-    numbers = pd.to_numeric(text, errors='coerce').astype(float)
+    decimal = text.str.replace(r'^([+-]?\d+),(\d*)$', r'\1.\2', regex=True) # 1,0 of a table with semicolons
+    numbers = pd.to_numeric(decimal, errors='coerce').astype(float)
     v = text.map(words).astype(float).fillna(numbers.where(numbers.isin([0, 1])))
     known = v.notna() | (text == '')
     if uncertain:
@@ -446,7 +448,7 @@ def odd_labels(
     text = lower_text(column)
     text = text[text != '']
     numbers = pd.to_numeric(text, errors='coerce')
-    like = text.isin([*WORDS, *UNCERTAIN, 'x', '+', '-', '0,0', '1,0', '-1,0']) | numbers.isin([-1, 0, 1])
+    like = text.isin([*WORDS, *UNCERTAIN, 'x']) | numbers.isin([-1, 0, 1])
     if 'm' in set(text) or re.search('sex|gender', plain_word(str(column.name))): like &= text != 'f'
     plain = text.isin(list(TRUTH)) | numbers.isin([0, 1])
     looks = like.mean() >= .5
@@ -560,17 +562,19 @@ def usual_boxes(
 # %% ../nbs/16_sources.ipynb #8352248b
 def other_columns(
     raw:pd.DataFrame, # as read
+    keep, # columns that were named
     taken, # columns that are in the table already
-    csv, # the file, for the message
+    csv, # the file, for messages
 ) -> pd.DataFrame:
-    "All other columns; those whose names mean something to otcxr become `csv:NAME`, which is warned of"
-    others = raw.drop(columns=[c for c in raw if c in taken])
-    if own := [c for c in others if is_own(c)]:
-        warnings.warn(f'{csv}: columns {few(own)} have names that otcxr uses itself; they are kept as csv:NAME and not read. '
+    "The other columns that were asked for, and the one that says which images are NIH's; the rest of a patient's data stays where it is"
+    need_columns(raw, keep, str(csv))
+    others = [c for c in raw if c not in taken]
+    if own := [c for c in keep if is_own(c) and c in others]:
+        raise OtcxrError(f'{csv}: columns {few(own)} have names that otcxr uses itself: name them otherwise to keep them')
+    if own := [c for c in others if is_own(c) or c == 'mask']:
+        warnings.warn(f'{csv}: columns {few(own)} have names that otcxr uses itself, and are not read. '
                       "Boxes are read with boxes='COLUMN' (--boxes), mask files with masks={'NAME': 'COLUMN'} (--mask NAME=COLUMN)")
-    if 'mask' in others:
-        warnings.warn(f"{csv}: column 'mask' is not read as mask files; masks={{'mask': 'mask'}} does (--mask mask)")
-    return others.apply(as_numbers).rename(columns={c: f'csv:{c}' for c in own})
+    return raw[[c for c in others if c in keep or c == 'nih_image']].apply(as_numbers)
 
 # %% ../nbs/16_sources.ipynb #02ba9182
 def read_csv_table(
@@ -587,9 +591,10 @@ def read_csv_table(
     masks=None, # name -> column of mask files, or folder of masks named like the images
     blank_mask='unknown', # what an image without a mask file means: 'unknown', or 'empty': nothing to be seen
     boxes=None, # column of [[finding, x, y, width, height], ...] as fractions of the frame; else 'boxes', where it holds such boxes
+    keep=(), # other columns that stay in the table, such as age and sex; what nobody names is not copied
     seed:int=0, # of the drawn splits
     missing='error', # 'drop' goes on without images that have no file
-) -> pd.DataFrame: # image_id, path, patient_id, view, split, findings, 'mask:NAME', boxes, all other columns of the CSV
+) -> pd.DataFrame: # image_id, path, patient_id, view, split, findings, 'mask:NAME', boxes, the columns to keep
     """Any folder with a CSV as a table.
     Raises `OtcxrError` for columns, splits and labels that are not as said, ids that occur twice or have no file,
     and patients in several splits"""
@@ -606,10 +611,11 @@ def read_csv_table(
     else: need_columns(raw, [boxes], str(csv))
     used = {*column.values(), boxes, *(c for c in masks.values() if isinstance(c, str) and c in raw)} - {None}
     labels = csv_labels(raw, findings, used, csv, uncertain)
-    return csv_table(raw, csv, images, column, labels, masks, blank_mask, boxes, used, seed, missing)
+    others = other_columns(raw, listify(keep), {*used, *labels}, csv)
+    return csv_table(raw, csv, images, column, labels, others, masks, blank_mask, boxes, seed, missing)
 
 # %% ../nbs/16_sources.ipynb #3992d719
-def csv_table(raw, csv, images, column, labels, masks, blank_mask, boxes, used, seed, missing): # see `read_csv_table`
+def csv_table(raw, csv, images, column, labels, others, masks, blank_mask, boxes, seed, missing): # see `read_csv_table`
     "The table of a CSV whose columns are known"
     id, file = column['id'], column['file']
     if blank := int(raw[id].isna().sum()): raise OtcxrError(f"{csv}: {blank} rows have no value in column '{id}'")
@@ -623,7 +629,7 @@ def csv_table(raw, csv, images, column, labels, masks, blank_mask, boxes, used, 
     names = [id, file] if file else [id]
     maps = {f'mask:{name}': csv_masks(raw, names, where, csv, blank_mask) for name, where in masks.items()}
     if boxes: maps['boxes'] = csv_boxes(raw, boxes, id, csv)
-    t = pd.concat([t, pd.DataFrame({**labels, **maps}, index=t.index), other_columns(raw, {*used, *labels}, csv)], axis=1)
+    t = pd.concat([t, pd.DataFrame({**labels, **maps}, index=t.index), others], axis=1)
     return finish_table(t, csv.stem, labels, f'{csv.name}; {origin}', [csv])
 
 # %% ../nbs/16_sources.ipynb #b6d3e2b1

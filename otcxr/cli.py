@@ -8,11 +8,11 @@ Docs: https://otcxr.github.io/otcxr/cli.html.md"""
 __all__ = ['COMMANDS', 'RENAMED', 'FILES', 'ABOUT', 'GROUPS', 'EXAMPLES', 'SOURCE', 'CONFIG', 'Data', 'Folder', 'WEIGHTS',
            'Weights', 'Pixels', 'Number', 'Set', 'Split', 'Percent', 'Seeds', 'Patients', 'Leak', 'MASK', 'EXPLAINED',
            'THRESHOLD', 'Column', 'Images', 'Findings', 'Uncertain', 'Masks', 'command', 'Renamed', 'CommandParser',
-           'HelpFormatter', 'add_command', 'create_parser', 'keep_streams', 'drop_output', 'run_command', 'main',
-           'shares', 'read_config', 'print_config', 'print_rows', 'print_scores', 'pretrain_command', 'probe_command',
-           'finetune_command', 'print_method', 'score_command', 'segment_command', 'load_masks', 'explain_command',
-           'correspondence_command', 'reader_options', 'data_check_command', 'data_audit_command', 'data_cache_command',
-           'reproduce_command', 'completion_command']
+           'HelpFormatter', 'add_command', 'create_parser', 'keep_streams', 'drop_output', 'show_note', 'run_command',
+           'main', 'shares', 'read_config', 'print_config', 'print_rows', 'print_scores', 'pretrain_command',
+           'probe_command', 'finetune_command', 'print_method', 'score_command', 'segment_command', 'load_masks',
+           'explain_command', 'correspondence_command', 'reader_options', 'data_check_command', 'data_audit_command',
+           'data_cache_command', 'reproduce_command', 'completion_command']
 
 # %% ../nbs/70_cli.ipynb #40f09fe7
 import argparse
@@ -143,6 +143,11 @@ def drop_output():
         with contextlib.suppress(OSError, ValueError): # a stream of a notebook has no number
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
+def show_note(message, category, filename, lineno, file=None, line=None):
+    "A warning as a line for the reader; those about code, which is not his, keep the place where they arose"
+    where = '' if issubclass(category, UserWarning) else f' ({category.__name__} in {Path(filename).name}, line {lineno})'
+    with contextlib.suppress(OSError): print(f'note: {message}{where}', file=file or sys.stderr)
+
 def run_command(
     argv:list, # words after `otcxr`
 ) -> int: # exit status
@@ -160,6 +165,7 @@ def main(
 ) -> int: # exit status: 0, 1 where a check found something, 2 for a problem that the user can remedy, 130 when interrupted
     "The console command `otcxr`. What the user can remedy, and what the system refuses, is one line on stderr"
     warnings.filterwarnings('ignore', r'.*torch\.jit\.script', FutureWarning)
+    warnings.showwarning = show_note
     keep_streams()
     argv = sys.argv[1:] if argv is None else list(argv)
     name = next((n for n in COMMANDS if n.split() == [a for a in argv if not a.startswith('-')][:len(n.split())]), '')
@@ -563,7 +569,7 @@ def data_cache_command(
     uncertain:Uncertain=None,
     boxes:Column=None, # ... of boxes: [[finding, x, y, width, height], ...] as fractions of the frame
     mask:Masks=None,
-    keep:Annotated[str, dict(nargs='+', metavar='COLUMN')]=None, # ... that are kept in the cache's table, such as age; others are not copied
+    keep:Annotated[str, dict(nargs='+', metavar='COLUMN')]=None, # ... that stay in the cache's table, such as age; others are not copied
 ):
     "Read all images once, into a folder that every command opens at once. The folder is what every command takes as --data. "\
     "Files that cannot be used are set aside and listed in skipped.csv. A call that was interrupted is continued by the same call"

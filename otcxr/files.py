@@ -335,7 +335,8 @@ def csv_text(
     opened = gzip.open if path.suffix.lower() == '.gz' else open
     with opened(path, 'rb') as f: data = f.read()
     encoding = csv_encoding(data)
-    if encoding != 'utf-16' and b'\0' in data: raise OtcxrError(f'{path}: cannot be read as a CSV table: it holds zero bytes, and is no text')
+    if encoding != 'utf-16' and b'\0' in data:
+        raise OtcxrError(f'{path}: cannot be read as a CSV table: it holds zero bytes, and is no text')
     text = data.decode(encoding)
     separator = csv_separator(text)
     if named := re.match(r'\s*"?sep=(.)"?[ \t]*(?=\r|\n)', text, re.IGNORECASE): # Excel's first line
@@ -356,6 +357,7 @@ def need_header(
         raise OtcxrError(f'{path}: has several columns of the same name: {few(twice)}')
     return columns
 
+# %% ../nbs/14_files.ipynb #c027fd61
 def read_csv(
     path, # the file
     **kwargs, # of `pandas.read_csv`

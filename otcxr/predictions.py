@@ -25,7 +25,7 @@ from .core import OtcxrError, atomic_path, default_device, few, percent, plain_n
 from .datasets import load_radiographs
 from .encoders import leak_of, load_encoders, named_path
 from .features import extract_features
-from .metrics import cluster_bootstrap, paired_bootstrap, with_interval
+from .metrics import cluster_bootstrap, paired_bootstrap
 from .probe import fittable_fractions, knn_probe, linear_probe
 from .provenance import fingerprint, provenance, write_tables
 from .runs import need_whole
@@ -221,12 +221,7 @@ def probe_weights(
         _write_probes(Path(out), tables, probes, encoders, leak, provenance(params, first.seed, data, start))
     return table, comparison, probes
 
-# %% ../nbs/53_predictions.ipynb #baba6615
-def _own_name(about): # what a file says of itself -> 'method, protocol, fraction'
-    protocol = [about['protocol']] if 'protocol' in about else []
-    fraction = [percent(about['fraction'])] if 'fraction' in about else []
-    return ', '.join([about['method'], *protocol, *fraction])
-
+# %% ../nbs/53_predictions.ipynb #7d7772d6
 def expand_patterns(
     files, # paths or patterns such as runs/*/predictions.parquet, or NAME=PATH
 ) -> list: # paths, or NAME=PATH
@@ -237,6 +232,12 @@ def expand_patterns(
         if not paths: raise OtcxrError(f"{path}: no file fits this pattern; it was looked for from {Path.cwd()}")
         found += [f'{name}={p}' if name else p for p in paths]
     return found
+
+# %% ../nbs/53_predictions.ipynb #baba6615
+def _own_name(about): # what a file says of itself -> 'method, protocol, fraction'
+    protocol = [about['protocol']] if 'protocol' in about else []
+    fraction = [percent(about['fraction'])] if 'fraction' in about else []
+    return ', '.join([about['method'], *protocol, *fraction])
 
 def read_runs(
     files, # parquet files of predictions, or NAME=FILE

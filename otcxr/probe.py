@@ -248,17 +248,18 @@ def fittable_fractions(
     fractions, # shares of the training patients
     label_seeds, # each draws other patients
 ) -> list: # the fractions that can be fitted with every seed
-    "Leave out shares whose labels do not suffice, which is warned of. Raises `TooFewLabels` where none does, `OtcxrError` as `labelled_splits`"
+    """Leave out shares whose labels do not suffice, which is warned of.
+    Raises `TooFewLabels` where none does, `OtcxrError` as `labelled_splits`"""
     rows, why = np.zeros((len(data), 1), np.float32), {}
     for q, seed in product(fractions, label_seeds):
         try: splits, findings, skipped, _ = labelled_splits(rows, data, None, q, seed, False)
-        except TooFewLabels as e:
-            why.setdefault(q, f'{percent(q)} of the patients, seed {seed}: {e}')
-            continue
-        fitted = [f for f in findings if f not in skipped]
-        y = labels_of(splits['valid'][1], fitted) if 'valid' in splits else None
-        if y is not None and np.isnan(macro_auroc(y, np.zeros_like(y), fitted)):
-            why.setdefault(q, f"{percent(q)} of the patients, seed {seed}: no finding with both classes in validation was fitted ({few(fitted)})")
+        except TooFewLabels as e: reason = str(e)
+        else:
+            fitted = [f for f in findings if f not in skipped]
+            y = labels_of(splits['valid'][1], fitted) if 'valid' in splits else None
+            lost = y is not None and np.isnan(macro_auroc(y, np.zeros_like(y), fitted))
+            reason = f'no finding with both classes in validation was fitted ({few(fitted)})' if lost else ''
+        if reason: why.setdefault(q, f'{percent(q)} of the patients, seed {seed}: {reason}')
     if why and set(why) == set(fractions): raise TooFewLabels('; '.join(why.values()))
     if why: warnings.warn('left out: ' + '; '.join(why.values()))
     return [q for q in fractions if q not in why]

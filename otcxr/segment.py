@@ -504,8 +504,8 @@ def segment_weights(
         if progress != 'none': print(name, flush=True)
         folders = [out and Path(out)/(name if s == cfg.seed else f'{name}-seed{s}') for s in seeds]
         configs = [SegmentConfig.from_dict({**cfg.to_dict(), 'seed': s}) for s in seeds]
-        def run(c, folder): return segment(encoder, data, mask, c, folder, split, resume, device, progress, leak[name])
-        try: found[name] = list(map(run, configs, folders))
+        run = partial(segment, encoder, data, mask, split=split, resume=resume, device=device, progress=progress, leak=leak[name])
+        try: found[name] = [run(c, f) for c, f in zip(configs, folders)]
         except OtcxrError as e: raise OtcxrError(f'{name}: {e}') from e
     table = pd.concat([seeds_table(runs).assign(method=name) for name, runs in found.items()], ignore_index=True)
     front = ['method', 'mask', 'split', 'metric']

@@ -28,12 +28,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
-from tqdm import tqdm
 
 import otcxr
 
 from .collection import SPLITS, Radiographs, keyed, need_columns, need_unique
-from .core import OtcxrError, atomic_path, cache_home, few, in_test
+from .core import OtcxrError, atomic_path, cache_home, few, progress_bar
 from .folders import is_temporary, take_lock
 from .masks import read_mask, shrink_mask
 from .overlap import namespace
@@ -222,7 +221,7 @@ def wait_for_lock(
     done, files = how_far(partial_folder(out))
     if progress:
         print(f'{out}: another process is making this cache ({done:,} of {files:,} files); waiting for it', file=sys.stderr, flush=True)
-    with tqdm(total=files or None, initial=done, disable=not progress or in_test(), unit=' images', desc='waiting') as bar:
+    with progress_bar(files or None, 'waiting', show=progress, initial=done) as bar:
         while True:
             time.sleep(poll)
             if file := take_lock(lock): return file
@@ -368,8 +367,7 @@ def append_images(self:CacheBuild, journal, workers, progress):
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(self.folder/f, 'ab', buffering=0)) for f in array_files(plan['masks'])]
         pool = stack.enter_context(ThreadPoolExecutor(workers or n_cores()))
-        bar = stack.enter_context(tqdm(total=len(jobs), initial=journal.done, disable=not progress or in_test(), unit=' images',
-                                       desc=f"caching {plan['name']}"))
+        bar = stack.enter_context(progress_bar(len(jobs), f"caching {plan['name']}", show=progress, initial=journal.done))
         for f in files: f.truncate(HEADER + len(journal.shapes)*plan['size']**2) # what came after the last line was not finished
         for start in range(journal.done, len(jobs), self.block):
             block = jobs[start:start+self.block]

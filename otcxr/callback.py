@@ -40,7 +40,7 @@ from fastcore.basics import noop, patch
 from . import augment
 from .augment import Augment, ImageSeeds, model_inputs, two_views
 from .config import Config, config_diff, to_plain
-from .core import OtcxrError, append_csv_row, atomic_path, get_rng_state, set_rng_state
+from .core import OtcxrError, append_csv_row, atomic_path, get_rng_state, is_quiet, set_rng_state
 from .provenance import device_name
 
 # %% ../nbs/40_callback.ipynb #fb65c78a
@@ -637,12 +637,13 @@ def continue_run(
 
 # %% ../nbs/40_callback.ipynb #ba8bb3d4
 def pick_progress(
-    progress:str, # 'bar', 'lines', 'none', or 'auto': a bar on a terminal, else lines
+    progress:str, # 'bar', 'lines', 'none', or 'auto': a bar on a terminal, else lines; nothing where `is_quiet()`
 ) -> str: # 'bar', 'lines' or 'none'
     "What 'auto' means here. Raises `OtcxrError` for another word"
     known = ('auto', 'bar', 'lines', 'none')
     if progress not in known: raise OtcxrError(f'progress is one of {", ".join(map(repr, known))}, got {progress!r}')
     if progress != 'auto': return progress
+    if is_quiet(): return 'none'
     return 'bar' if sys.stdout.isatty() else 'lines'
 
 def show_progress(

@@ -25,6 +25,7 @@ import sys
 import textwrap
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,7 @@ import pandas as pd
 import shtab
 import yaml
 from fastcore.script import anno_parser
+from fastcore.xtras import modified_env
 
 import otcxr
 
@@ -93,6 +95,8 @@ def add_command(
     epilog = f'examples:\n{f.examples}' if f.examples else None
     p = sub.add_parser(word, parents=[options], add_help=False, help=first.rstrip('.'), description=textwrap.fill(first + rest, 100),
         epilog=epilog, formatter_class=HelpFormatter)
+    p.add_argument('-q', '--quiet', action='store_true', help='no progress; results, notes and errors only')
+    p.add_argument('-v', '--verbose', action='store_true', help='say where in the code a note arose')
     p.add_argument('--debug', action='store_true', default=argparse.SUPPRESS, help='show the traceback of an error')
     for a in p._actions:
         if a.metavar in FILES: a.complete = shtab.FILE
@@ -143,9 +147,9 @@ def drop_output():
         with contextlib.suppress(OSError, ValueError): # a stream of a notebook has no number
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-def show_note(message, category, filename, lineno, file=None, line=None):
-    "A warning as a line for the reader; those about code, which is not his, keep the place where they arose"
-    where = '' if issubclass(category, UserWarning) else f' ({category.__name__} in {Path(filename).name}, line {lineno})'
+def show_note(message, category, filename, lineno, file=None, line=None, places=False):
+    "A warning as a line for the reader; with `places`, and where it is about code, which is not his, it says where it arose"
+    where = '' if issubclass(category, UserWarning) and not places else f' ({category.__name__} in {Path(filename).name}, line {lineno})'
     with contextlib.suppress(OSError): print(f'note: {message}{where}', file=file or sys.stderr)
 
 def run_command(
@@ -154,9 +158,10 @@ def run_command(
     "Parse and run; all that was printed has left when it returns"
     try:
         args = vars(create_parser().parse_args(argv))
-        run = args.pop('run')
+        run, quiet = args.pop('run'), args.pop('quiet')
+        warnings.showwarning = partial(show_note, places=args.pop('verbose'))
         for other in ('command', 'what', 'debug'): args.pop(other, None)
-        return run(**args) or 0
+        with modified_env(**dict(OTCXR_PROGRESS='none') if quiet else {}): return run(**args) or 0
     finally: sys.stdout.flush()
 
 # %% ../nbs/70_cli.ipynb #e3c902c3
@@ -165,7 +170,6 @@ def main(
 ) -> int: # exit status: 0, 1 where a check found something, 2 for a problem that the user can remedy, 130 when interrupted
     "The console command `otcxr`. What the user can remedy, and what the system refuses, is one line on stderr"
     warnings.filterwarnings('ignore', r'.*torch\.jit\.script', FutureWarning)
-    warnings.showwarning = show_note
     keep_streams()
     argv = sys.argv[1:] if argv is None else list(argv)
     name = next((n for n in COMMANDS if n.split() == [a for a in argv if not a.startswith('-')][:len(n.split())]), '')

@@ -24,11 +24,10 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 from torch import nn
-from tqdm.auto import tqdm
 
 # %% ../nbs/58a_dense_probe.ipynb #9b04ffe8
 from .collection import Radiographs
-from .core import OtcxrError, in_test
+from .core import OtcxrError
 from .encoder import Features
 from .features import over_images
 from .probe import Linear, choose, fit_logistic
@@ -58,16 +57,14 @@ def image_tokens(
 ) -> Tokens:
     "Tokens of every image under the evaluation view. Raises `OtcxrError` for a network without a dense map"
     kind, grid = getattr(torch, dtype), None
-    with tqdm(total=len(data), disable=not progress or in_test(), unit=' images', desc='tokens') as bar:
-        def read(out):
-            nonlocal grid
-            if not isinstance(out, Features):
-                raise OtcxrError(f'the encoder returned {type(out).__name__}, tokens are needed: '
-                                 'give an otcxr Encoder (of a model: model.encoder)')
-            grid = out.grid
-            bar.update(len(out.tokens))
-            return out.tokens.to(kind)
-        z = over_images(encoder, data, read, size or encoder.size, batch_size, device)
+    def read(out):
+        nonlocal grid
+        if not isinstance(out, Features):
+            raise OtcxrError(f'the encoder returned {type(out).__name__}, tokens are needed: '
+                             'give an otcxr Encoder (of a model: model.encoder)')
+        grid = out.grid
+        return out.tokens.to(kind)
+    z = over_images(encoder, data, read, size or encoder.size, batch_size, device, 'tokens', progress)
     return Tokens(z, grid)
 
 # %% ../nbs/58a_dense_probe.ipynb #7335aeaa

@@ -20,7 +20,7 @@ from torch import nn
 
 from .augment import eval_view
 from .collection import Radiographs, labels_of
-from .core import OtcxrError, atomic_path
+from .core import OtcxrError, atomic_path, progress_bar
 from .encoder import Encoder, metadata_of
 from .provenance import fingerprint
 from .runs import load_strict, load_tensors, save_tensors
@@ -53,15 +53,18 @@ def over_images(
     size:int, # side in pixels at which the model sees the images
     batch_size:int=256, # images at a time; of no influence on the result
     device=None, # where to compute; where the model lies, if None
+    desc:str='images', # of the bar
+    progress:bool=True, # show one
 ) -> np.ndarray: # (N, K), row by row as in `data`
     "Run a model over all images: evaluation mode, no augmentation, nothing dropped; the model is left as it was"
     channels = next((m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), 1)
     found = []
-    with eval_mode(model, device) as m, torch.no_grad():
+    with eval_mode(model, device) as m, torch.no_grad(), progress_bar(len(data), desc, show=progress) as bar:
         for i in range(0, len(data), batch_size):
             rows = np.arange(i, min(i + batch_size, len(data)))
             x = eval_view(data.batch(rows).to(device_of(m)), size)
             found.append(read(m(x.expand(-1, channels, -1, -1))).cpu())
+            bar.update(len(rows))
     return torch.cat(found).numpy()
 
 # %% ../nbs/51_features.ipynb #0445f6b9
@@ -92,10 +95,10 @@ def extract_features(
 ) -> np.ndarray: # (N, C) float32, row by row as in `data`
     "Pooled features of every image: evaluation mode, no augmentation, nothing dropped; the encoder is left as it was"
     if size is None: size = encoder.size if isinstance(encoder, Encoder) else data.images.shape[1]
-    if cache is None: return over_images(encoder, data, pooled_features, size, batch_size, device)
+    if cache is None: return over_images(encoder, data, pooled_features, size, batch_size, device, 'features')
     file = Path(cache)/f'features-{encoder_key(encoder)}-{data.fingerprint}-{size}.npy'
     if file.exists(): return np.load(file)
-    z = over_images(encoder, data, pooled_features, size, batch_size, device)
+    z = over_images(encoder, data, pooled_features, size, batch_size, device, 'features')
     with atomic_path(file) as tmp, open(tmp, 'wb') as f: np.save(f, z)
     return z
 
@@ -139,7 +142,7 @@ def predict(
     device=None, # where to compute; where the model lies, if None
 ) -> np.ndarray: # (N, F) float64, row by row as in `data`
     "Probabilities for every image: evaluation mode, no augmentation, nothing dropped; the model is left as it was"
-    logits = over_images(model, data, lambda out: out.float(), model.size, batch_size, device)
+    logits = over_images(model, data, lambda out: out.float(), model.size, batch_size, device, 'predictions')
     return 1/(1 + np.exp(-logits.astype(np.float64)))
 
 # %% ../nbs/51_features.ipynb #fbc06ddc

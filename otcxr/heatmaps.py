@@ -27,7 +27,7 @@ from torch import nn
 # %% ../nbs/57_heatmaps.ipynb #4b5cc11b
 from .augment import eval_view
 from .collection import check_findings
-from .core import OtcxrError, seed_everything
+from .core import OtcxrError, progress_bar, seed_everything
 from .encoder import Encoder
 from .encoders import named_path, refuse_seen
 from .features import Classifier, eval_mode, load_classifier
@@ -40,10 +40,12 @@ def _views(images, size, batch_size, device): # -> (slice of the images, standar
     if getattr(images, 'ndim', 0) != 3 or not len(images):
         given = getattr(images, 'shape', type(images).__name__)
         raise OtcxrError(f'images must be (n, H, W) with at least one image, got {given}')
-    for start in range(0, len(images), batch_size):
-        rows = slice(start, start + batch_size)
-        some = torch.from_numpy(np.array(images[rows]))[:, None]
-        yield rows, eval_view(some.to(device), size)
+    with progress_bar(len(images), 'heat maps') as bar:
+        for start in range(0, len(images), batch_size):
+            rows = slice(start, start + batch_size)
+            some = torch.from_numpy(np.array(images[rows]))[:, None]
+            yield rows, eval_view(some.to(device), size)
+            bar.update(len(some))
 
 def _to_pixels(maps, hw): # (B, 1, h, w), (H, W) -> (B, H, W) float32
     "A coarse map at the pixels of the image, bilinear"

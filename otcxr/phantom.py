@@ -27,7 +27,7 @@ from fastcore.basics import patch
 from tqdm import tqdm
 
 from .collection import Radiographs
-from .core import OtcxrError
+from .core import OtcxrError, is_quiet
 
 # %% ../nbs/18_phantom.ipynb #e7998415
 FINDINGS = ['Atelectasis', 'Cardiomegaly', 'Effusion', 'Mass', 'Nodule', 'Pneumothorax', 'Consolidation'] # NIH's spelling, in NIH's order
@@ -766,6 +766,6 @@ def make_phantom(
     threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(workers or os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for _ in tqdm(pool.map(work, range(n)), total=n, desc='phantom', disable=not progress): pass
+            for _ in tqdm(pool.map(work, range(n)), total=n, desc='phantom', disable=not progress or is_quiet()): pass
     finally: torch.set_num_threads(threads)
     return Radiographs(images, pd.DataFrame(rows), list(FINDINGS), name='phantom', masks=masks, patients='phantom')

@@ -24,7 +24,7 @@ from .core import OtcxrError, few
 from .datasets import recognise
 from .files import read_csv
 from .identity import alike, pixel_hash
-from .overlap import IDS, PATIENTS, Overlap, comparable, identities, namespace, overlap
+from .overlap import IDS, PATIENTS, Overlap, column_like, comparable, identities, namespace, overlap
 from .sources import NIH_FINDINGS, SOURCES, Ready, binary_labels
 
 # %% ../nbs/22_audit.ipynb #cda45d17
@@ -148,7 +148,7 @@ def listed(
     if not p.is_file(): raise OtcxrError(f'{p}: there is no such file or folder')
     if p.suffix.lower() != '.csv': return Listed(read_list(p), None, p.name)
     t = read_csv(p, dtype=str, index_col=False, keep_default_na=False, na_values=[''])
-    if not any(c in t for c in (*IDS, 'nih_image')):
+    if not column_like(t, (*IDS, 'nih_image')):
         raise OtcxrError(f"{p}: has no column of image ids; looked for {', '.join(IDS)}; its columns: {few(t.columns, 20)}")
     return Listed(t, None, p.name, p.stem)
 
@@ -278,8 +278,9 @@ def _compare_pixels(xa, names_a, xb, names_b, within, threshold, same=()): # -> 
 def _between_splits(table, ids): # a table, its `comparable` names -> Overlap of its splits
     "Patients in several splits"
     found = Overlap(('one split', 'another'), rows=(np.zeros(len(table), bool), np.zeros(0, bool)))
-    if 'split' not in table: return found
-    split = table['split'].astype(str).to_numpy()
+    named = column_like(table, ('split',))
+    if named is None: return found
+    split = table[named].astype(str).str.strip().str.casefold().to_numpy()
     known = ids[ids.patient_id != '']
     several = known.groupby(['patients', 'domain', 'patient_id']).filter(lambda g: len(set(split[g.index])) > 1)
     found.rows[0][several.index] = True
@@ -303,7 +304,7 @@ def audit(
     a, b = (x if x.patients else replace(x, patients=namespace(patients)) for x in (a, b))
     ids_a, ids_b = comparable(a.identities()), comparable(b.identities())
     if within:
-        if 'split' not in a.table and a.images is None:
+        if column_like(a.table, ('split',)) is None and a.images is None:
             raise OtcxrError(f'{a.name}: has neither splits nor pixels: there is nothing to audit it against; give a second collection')
         found = _between_splits(a.table, ids_a)
     else: found = overlap(ids_a, ids_b, (a.name, b.name))

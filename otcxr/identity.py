@@ -78,7 +78,7 @@ def nih_patient(
 ) -> str|None: # number of the patient; None for an image of another collection
     "The patient of an image that is named like those of NIH ChestX-ray14, such as 00000013_005"
     found = re.fullmatch(r'(?:.*/)?(\d{8})_\d{3}', name)
-    return str(int(found[1])) if found else None
+    return str(int(found[1])) if found and 1 <= int(found[1]) <= 30_805 else None # the rest may be dates
 
 # %% ../nbs/12a_identity.ipynb #a175cedd
 def pixel_hash(

@@ -25,6 +25,7 @@ from .core import OtcxrError, atomic_path, default_device, few, percent, plain_n
 from .datasets import load_radiographs
 from .encoders import leak_of, load_encoders, named_path
 from .features import extract_features
+from .folders import claim_folder, is_ours, release_folder
 from .metrics import cluster_bootstrap, paired_bootstrap
 from .probe import fittable_fractions, knn_probe, linear_probe
 from .provenance import fingerprint, provenance, write_tables
@@ -42,10 +43,14 @@ def scored_findings(
     if missing: raise OtcxrError(f"{name}: predictions without the column {', '.join(missing)}")
     if not findings:
         raise OtcxrError(f"{name}: no labels; the label of a finding stands in a column 'label FINDING' beside its probability")
+    columns = [*findings, *(f'label {f}' for f in findings)]
+    text = [c for c in columns if not pd.api.types.is_numeric_dtype(df[c])]
+    if text: raise OtcxrError(f'{name}: column {few(text)} holds no numbers')
     twice = df.image_id.astype(str).duplicated()
     if twice.any(): raise OtcxrError(f'{name}: image {df.image_id[twice].iloc[0]} stands there twice')
     return findings
 
+# %% ../nbs/53_predictions.ipynb #73e461d2
 def save_predictions(
     df:pd.DataFrame, # of `predictions_table`: image_id, patient_id, split, a probability a finding, its label as 'label FINDING'
     path, # file to write, .parquet
@@ -176,12 +181,16 @@ def _write_probes(out, tables, probes, encoders, leak, prov): # folder, {file: t
     chosen = [p.selection.assign(method=m, protocol=k, fraction=q, seed=s) for (m, k, q, s), p in probes.items()]
     tables = tables | {'selection.csv': pd.concat(chosen, ignore_index=True)}
     hashes, files = {name: fingerprint(dict(encoder.state_dict())) for name, (encoder, _, _) in encoders.items()}, []
+    ours, folder = is_ours(out), out/'predictions'
+    claim_folder(folder, ['*.parquet'], ours=lambda _: ours) # before `out` becomes ours
+    claim_folder(out, (*tables, 'provenance.json'))
     for (m, k, q, s), p in probes.items():
         files.append(f"predictions/{plain_name(m, k, percent(q).replace(' %', 'pct'), f'seed{s}')}.parquet")
         about = dict(protocol=k, fraction=q, seed=s, pretraining_seed=encoders[m][1].seed, weights=hashes[m], labels=p.labels,
                      leak=leak[m])
         save_predictions(pd.concat(p.predictions.values()), out/files[-1], m, **about, provenance=prov)
-    write_tables(out, tables, prov | dict(files=sorted([*tables, *files])))
+    release_folder(folder)
+    write_tables(out, tables, prov | dict(files=sorted([*tables, *files]), contents={f: fingerprint(out/f) for f in files}))
 
 # %% ../nbs/53_predictions.ipynb #bc42f67d
 def probe_weights(

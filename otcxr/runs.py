@@ -78,6 +78,8 @@ def need_whole(
     "Raise `OtcxrError` where a file is not the one that its run wrote; without a finished run beside it, or hashes, it is taken as it is"
     path = Path(path)
     want = (read_provenance(path.parent) or {}).get('hashes', {}).get(path.name)
+    if want is None and path.parent.name == 'predictions': # of a probe, whose folder is the one above
+        want = (read_provenance(path.parent.parent) or {}).get('contents', {}).get(f'predictions/{path.name}')
     if want is None or (path.is_file() and fingerprint(path) == want): return
     what = 'is not the file that its run wrote (its hash differs)' if path.exists() else 'is missing'
     raise OtcxrError(f'{path} {what}: copy it again from where it is whole, or remove provenance.json to do the run again')

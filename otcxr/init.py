@@ -112,7 +112,10 @@ def timm_repairs(
     "Bring positions and windows to another size of images, and older names to timm's, by timm's own function where it has one"
     repair = getattr(sys.modules[type(backbone).__module__], 'checkpoint_filter_fn', None)
     if repair is None: return tensors
-    try: return dict(repair(tensors, backbone))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore') # of PyTorch, about timm's way to interpolate
+            return dict(repair(tensors, backbone))
     except Exception as e: # on what it does not expect, the function fails in many ways
         raise OtcxrError(f'{path} does not fit {arch}: timm cannot read it ({type(e).__name__}: {e})') from e
 

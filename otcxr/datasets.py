@@ -6,10 +6,10 @@ Docs: https://otcxr.github.io/otcxr/datasets.html.md"""
 
 # %% auto #0
 __all__ = ['Phantom', 'image_files', 'dicom_patient', 'folder_patients', 'folder_line', 'Folder', 'recognise', 'find_source',
-           'load_radiographs', 'read_table', 'at_home', 'NIH_FINDINGS', 'SOURCES', 'SPLITS', 'Radiographs', 'Ready',
-           'Source', 'build_cache', 'decode_rle', 'find_images', 'load_chestmnist', 'make_phantom', 'open_cache',
-           'read_csv_table', 'read_mask', 'read_nih', 'read_rsna', 'read_siim', 'read_vinbig', 'source',
-           'split_patients']
+           'load_radiographs', 'read_table', 'at_home', 'need_labels', 'NIH_FINDINGS', 'SOURCES', 'SPLITS',
+           'Radiographs', 'Ready', 'Source', 'build_cache', 'decode_rle', 'find_images', 'load_chestmnist',
+           'make_phantom', 'open_cache', 'read_csv_table', 'read_mask', 'read_nih', 'read_rsna', 'read_siim',
+           'read_vinbig', 'source', 'split_patients']
 
 # %% ../nbs/19_datasets.ipynb #354fa894
 import os
@@ -177,6 +177,7 @@ def load_radiographs(
     source = at_home(source)
     with system_errors(source): return find_source(source).load(source, size, crop, cache, workers, progress, patients, **options)
 
+# %% ../nbs/19_datasets.ipynb #19a0000a
 def read_table(
     source, # a word or a path, as for `load_radiographs`
     **options, # of the source's reader; images=False reads labels only
@@ -190,3 +191,12 @@ def at_home(
 ): # the same, with ~ as the home folder
     "A path that a shell did not expand"
     return source.expanduser() if isinstance(source, Path) else os.path.expanduser(source)
+
+def need_labels(
+    data:Radiographs, # that something is to be measured on
+    source, # what the user gave, for the message
+):
+    "Raise an `OtcxrError` for images without labels"
+    if data.findings: return
+    where = data.name if isinstance(source, Radiographs) else source
+    raise OtcxrError(f'{where}: images and no labels, so that nothing can be measured on them; labels stand in a CSV file beside images')

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 import torchvision
+from fastcore.basics import patch
 from torch import nn
 from torch.nn.functional import relu
 from torchvision.models import DenseNet, RegNet, SwinTransformer
@@ -194,15 +195,6 @@ class Encoder(nn.Module):
         self.dim, self.stride = z.shape[1], side//z.shape[-1] # channels; pixels from one token to the next
         self.train()
 
-    def dense(self,
-        x:torch.Tensor, # as for `forward`
-    ) -> torch.Tensor: # z as a map: (B, C, h, w)
-        "The dense map. Raises `OtcxrError` for a size that the network does not take"
-        if not self.layout: return self.map(torchvision_map(self.backbone, x))
-        try: return self.map(timm_map(self.backbone, x, self.layout))
-        except AssertionError as e: # timm's word for sizes
-            raise OtcxrError(f'{self.arch}, made for {self.size} px, cannot take images of {tuple(x.shape[-2:])} pixels: {e}') from e
-
     def forward(self,
         x:torch.Tensor, # images, standardised as `otcxr.augment` does: (B, in_channels, H, W)
     ) -> Features:
@@ -213,6 +205,17 @@ class Encoder(nn.Module):
         tokens = z.flatten(2).transpose(1, 2)
         if tokens.dtype in (torch.float16, torch.bfloat16): tokens = tokens.float()
         return Features(tokens, tokens.mean(1), tuple(z.shape[-2:]))
+
+# %% ../nbs/30_encoder.ipynb #30a0000b
+@patch
+def dense(self:Encoder,
+    x:torch.Tensor, # as for `forward`
+) -> torch.Tensor: # z as a map: (B, C, h, w)
+    "The dense map. Raises `OtcxrError` for a size that the network does not take"
+    if not self.layout: return self.map(torchvision_map(self.backbone, x))
+    try: return self.map(timm_map(self.backbone, x, self.layout))
+    except AssertionError as e: # timm's word for sizes
+        raise OtcxrError(f'{self.arch}, made for {self.size} px, cannot take images of {tuple(x.shape[-2:])} pixels: {e}') from e
 
 # %% ../nbs/30_encoder.ipynb #c5afa3fd
 NORMS = {'batch': nn.BatchNorm1d, 'layer': nn.LayerNorm, 'none': None} # by the name that a configuration gives

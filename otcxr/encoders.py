@@ -88,7 +88,8 @@ def load_encoders(
         cfg = next(iter(loaded.values()))[1] if loaded else PretrainConfig()
         seed_everything(cfg.seed)
         loaded = {'random': (Encoder(cfg.model.arch, cfg.model.in_channels, cfg.size).eval(), cfg, None)} | loaded
-    if not loaded: raise OtcxrError("no weights: give the folder of a pre-training run, a safetensors file, ARCH@FILE, 'imagenet' or 'random'")
+    if not loaded:
+        raise OtcxrError("no weights: give the folder of a pre-training run, a safetensors file, ARCH@FILE, 'imagenet' or 'random'")
     return loaded
 
 # %% ../nbs/43_encoders.ipynb #d0653d0e

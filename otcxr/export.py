@@ -1,4 +1,4 @@
-"""A network that can only be used with this library is of little use: one file for ONNX, torch.export or TorchScript, checked on films before it is there
+"""A network that runs without this library: one file for ONNX, torch.export or TorchScript, checked on films before it is there
 
 Docs: https://otcxr.github.io/otcxr/export.html.md"""
 
@@ -18,9 +18,9 @@ import torch
 from torch import nn
 
 import otcxr
+
 from .augment import MEAN, STD
 from .core import OtcxrError, atomic_path
-from .encoder import Encoder
 from .features import Classifier, load_classifier
 from .phantom import make_phantom
 from .pretrain import load_weights
@@ -35,7 +35,7 @@ def load_network(
     path = Path(path).expanduser()
     if path.is_dir():
         there = [path/f for f in ('classifier.safetensors', 'weights.safetensors') if (path/f).is_file()]
-        if not there: raise OtcxrError(f'{path}: holds neither classifier.safetensors nor weights.safetensors: give the folder of a finished run')
+        if not there: raise OtcxrError(f'{path}: holds no classifier.safetensors and no weights.safetensors: give a finished run')
         path = there[0]
     kind = load_classifier if 'classifier' in load_tensors(path)[1] else load_weights
     return kind(path)[0], path
@@ -117,11 +117,14 @@ def need_same_outputs(
     where, # the file, for the message
 ) -> float: # the largest difference, in parts of the largest value of an output
     "Raise `OtcxrError` where a file computes something else than the network"
-    differ = [float('inf') if a.shape != b.shape or not torch.equal(a.isnan(), b.isnan()) # NaN: findings that were not fitted
-              else ((a - b).nan_to_num().abs().max()/a.nan_to_num().abs().max().clamp_min(1e-6)).item() for a, b in zip(want, got, strict=True)]
-    if max(differ) <= TOLERANCE: return max(differ)
-    raise OtcxrError(f'{where}: computes something else than the network (differences of {max(differ):.2g}, in parts of the largest value), '
+    def difference(a, b):
+        if a.shape != b.shape or not torch.equal(a.isnan(), b.isnan()): return float('inf') # NaN: findings that were not fitted
+        return ((a - b).nan_to_num().abs().max()/a.nan_to_num().abs().max().clamp_min(1e-6)).item()
+    largest = max(difference(a, b) for a, b in zip(want, got, strict=True))
+    if largest <= TOLERANCE: return largest
+    raise OtcxrError(f'{where}: computes something else than the network (differences of {largest:.2g} of the largest value), '
                      'so it was not written: try another format, and report it')
+
 
 # %% ../nbs/44_export.ipynb #4400000c
 def export(

@@ -432,8 +432,8 @@ def pretrain(
         if not resume: clear_run(out, PRETRAIN_FILES)
         if done := read_pretraining(out, cfg, images.fingerprint): return done # by another process, meanwhile
         if not (out/'checkpoint.pt').exists(): clear_run(out, PRETRAIN_FILES) # nothing of another start stays beside this one
+        learn = create_learner(cfg, data, out, device, init) # what does not fit ends here, and leaves no configuration in the way
         if not (out/'config.yaml').exists(): cfg.to_yaml(out/'config.yaml')
-        learn = create_learner(cfg, data, out, device, init)
         begun = fingerprint([images.fingerprint, learn.begun['sha256']]) if learn.begun else images.fingerprint
         continue_run(learn, Checkpoint(out/'checkpoint.pt', cfg, begun, FREE_FIELDS, cfg.checkpoint_minutes), out/'history.csv')
         save_seen(out, seen_by(cfg, images.identities, init))

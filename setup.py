@@ -14,7 +14,11 @@ setup(
     packages=find_packages(include=["otcxr", "otcxr.*"]),
     package_data={"otcxr": ["*.mplstyle", "py.typed", "data/*"]},
     install_requires=cfg["requirements"].split(),
-    extras_require={"dicom": cfg["dicom_requirements"].split(), "dev": (cfg["dev_requirements"] + " " + cfg["dicom_requirements"]).split()},
+    extras_require={
+        "dicom": cfg["dicom_requirements"].split(),
+        "export": cfg["export_requirements"].split(),
+        "dev": " ".join(cfg[f"{extra}_requirements"] for extra in ("dev", "dicom", "export")).split(),
+    },
     python_requires=">=" + cfg["min_python"],
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -7,12 +7,13 @@ Docs: https://otcxr.github.io/otcxr/cli.html.md"""
 # %% auto #0
 __all__ = ['COMMANDS', 'RENAMED', 'FILES', 'ABOUT', 'GROUPS', 'EXAMPLES', 'SOURCE', 'CONFIG', 'Data', 'Folder', 'WEIGHTS',
            'Weights', 'Pixels', 'Number', 'Set', 'Split', 'Percent', 'Seeds', 'Patients', 'Leak', 'MASK', 'EXPLAINED',
-           'THRESHOLD', 'Column', 'Images', 'Findings', 'Uncertain', 'Masks', 'command', 'Renamed', 'CommandParser',
-           'HelpFormatter', 'add_command', 'create_parser', 'keep_streams', 'drop_output', 'show_note', 'run_command',
-           'main', 'shares', 'read_config', 'print_config', 'print_rows', 'print_scores', 'pretrain_command',
-           'probe_command', 'finetune_command', 'print_method', 'score_command', 'segment_command', 'load_masks',
-           'explain_command', 'correspondence_command', 'reader_options', 'data_check_command', 'data_audit_command',
-           'data_cache_command', 'reproduce_command', 'completion_command']
+           'THRESHOLD', 'NETWORK', 'TO', 'Column', 'Images', 'Findings', 'Uncertain', 'Masks', 'command', 'Renamed',
+           'CommandParser', 'HelpFormatter', 'add_command', 'create_parser', 'keep_streams', 'drop_output', 'show_note',
+           'run_command', 'main', 'shares', 'read_config', 'print_config', 'print_rows', 'print_scores',
+           'pretrain_command', 'probe_command', 'finetune_command', 'print_method', 'score_command', 'segment_command',
+           'load_masks', 'explain_command', 'correspondence_command', 'export_command', 'predict_command',
+           'reader_options', 'data_check_command', 'data_audit_command', 'data_cache_command', 'reproduce_command',
+           'completion_command']
 
 # %% ../nbs/70_cli.ipynb #40f09fe7
 import argparse
@@ -188,12 +189,13 @@ def main(
     return status
 
 # %% ../nbs/70_cli.ipynb #a6e8cd4a
-SOURCE = "'phantom', a cache folder, the folder of a known collection (NIH ChestX-ray14, RSNA ...), or a CSV file beside its images"
+SOURCE = ("'phantom', a cache folder, the folder of a known collection (NIH ChestX-ray14, RSNA ...), a CSV file beside its images, "
+          'or a folder of images alone')
 CONFIG = 'YAML file of the configuration; what it leaves out takes the default'
 Data = Annotated[str, dict(metavar='SRC')]
 Folder = Annotated[str, dict(metavar='DIR')]
-WEIGHTS = ("folder of a pre-training run, safetensors file, or 'random' (the first weights' architecture before training); "
-           'NAME=PATH gives it a name; several are compared')
+WEIGHTS = ("folder of a pre-training run, safetensors file, 'random' (the first weights' architecture before training), 'imagenet' (the "
+           'same with the weights of ImageNet), ARCH@FILE or ARCH@imagenet; NAME=PATH gives it a name; several are compared')
 Weights = Annotated[str, WEIGHTS, dict(nargs='+', metavar='WEIGHTS', opt=False)]
 Pixels = Annotated[int, dict(metavar='PX')]
 Number = Annotated[int, dict(metavar='N')]
@@ -260,6 +262,7 @@ def print_scores(
 
 # %% ../nbs/70_cli.ipynb #35fd05bc
 @command('pretrain', examples="""  otcxr pretrain --data phantom --size 64 --epochs 5 --out runs/first
+  otcxr pretrain --data pngs --init imagenet        from a folder of images, beginning with ImageNet's weights
   otcxr pretrain --show-config > my.yaml            write a configuration, then edit it
   otcxr pretrain my.yaml --set model.eps=0.1 --set optimizer=lars
 The same command again continues a run that was interrupted, exactly, and does nothing when it is finished.""")
@@ -271,15 +274,21 @@ def pretrain_command(
     epochs:Number=None, # passes over the images
     batch_size:Number=None, # images of a batch
     seed:Number=None, # of weights, order and views
+    arch:Annotated[str, 'network: a name of torchvision (resnet18, densenet121, convnext_tiny ...) or timm/NAME; default: resnet18',
+                   dict(metavar='ARCH')]=None,
+    init:Annotated[str, "weights to begin with: 'imagenet', a file (.pth, .safetensors), or the folder of a run; default: random",
+                   dict(metavar='INIT')]=None,
     out:Folder=None, # folder of the run
     set:Set=None, # any other field of the configuration, such as model.eps=0.1; may be repeated
     restart:bool=False, # delete the run that the folder holds and begin again
+    keep_checkpoint:bool=False, # keep checkpoint.pt, four times as large as the weights, beside the finished run
     show_config:bool=False, # print the configuration as YAML and stop
 ):
     "Pre-train an encoder on radiographs, without labels. From a configuration to weights"
     from otcxr.core import default_device
     from otcxr.pretrain import PretrainConfig, pick_precision, pretrain
-    typed = dict(data=data, data_size=data_size, size=size, epochs=epochs, batch_size=batch_size, seed=seed, out=out)
+    typed = dict(data=data, data_size=data_size, size=size, epochs=epochs, batch_size=batch_size, seed=seed, init=init, out=out)
+    typed['model.arch'] = arch
     cfg = read_config(PretrainConfig, config, {k: v for k, v in typed.items() if v is not None} | parse_settings(set or []))
     if show_config: return print_config(cfg)
     if not (config or data or out or set):
@@ -288,7 +297,7 @@ def pretrain_command(
     device = default_device()
     how = f'{cfg.epochs} epochs of batches of {cfg.batch_size}, {pick_precision(cfg.precision, device)} on {device}'
     print(f'{cfg.model.method} ({cfg.model.arch}) on {cfg.data}, views of {cfg.size} px, {how}, into {cfg.out}', flush=True)
-    result = pretrain(cfg, resume=not restart)
+    result = pretrain(cfg, resume=not restart, keep_checkpoint=keep_checkpoint)
     when = 'finished before' if result.learner is None else 'finished'
     print(f'{when}: the weights are in {result.weights}, the record in {result.out}/history.csv')
 
@@ -495,6 +504,42 @@ def correspondence_command(
         print_rows(t, ['share_of_mass', 'value', 'low', 'high', 'chance', 'best', 'same_position', 'score', 'score_low', 'score_high'])
         print()
     print(f'table and provenance: {out}')
+
+# %% ../nbs/70_cli.ipynb #70a00002
+NETWORK = 'folder of a pre-training or fine-tuning run, or a file of weights or of a classifier'
+TO = 'onnx (needs otcxr[export]), torch.export (.pt2, for PyTorch alone), or torchscript (for older programs)'
+
+@command('export', examples="""  otcxr export runs/mine                            runs/mine/weights.onnx
+  otcxr export runs/finetune/mine --to torch.export --out mine.pt2""")
+def export_command(
+    network:Annotated[str, NETWORK, dict(metavar='RUN')],
+    to:Annotated[str, TO, dict(choices=('onnx', 'torch.export', 'torchscript'))]='onnx',
+    out:Annotated[str, dict(metavar='FILE')]=None, # file to write; default: beside the weights
+):
+    "Write a network as one file that runs without otcxr. It takes grey images from 0 to 1, and is compared with the network on films "\
+    "before it is there"
+    from otcxr.export import export
+    file, difference = export(network, to, out)
+    print(f'{file}: computes what the network does (largest difference {difference:.0e} of the largest value)')
+
+@command('predict', examples="""  otcxr predict runs/finetune/mine film.png scan.dcm --out new.csv
+  otcxr predict runs/finetune/mine films/ --heatmaps maps --finding Effusion""")
+def predict_command(
+    classifier:Annotated[str, dict(metavar='CLASSIFIER')], # folder of a fine-tuned network, or its classifier.safetensors
+    films:Annotated[str, dict(nargs='+', metavar='FILE', opt=False)], # PNG, JPEG or DICOM files, or folders of them
+    image_size:Pixels=None, # side at which films are read, as in the cache of the training; default: 128, or the network's own where larger
+    heatmaps:Folder=None, # folder for a picture a film: the image beside the heat map of its likeliest finding
+    finding:Annotated[str, dict(metavar='NAME')]=None, # whose heat map; default: the likeliest of each film
+    out:Annotated[str, dict(metavar='FILE')]='predictions.csv', # table to write: a row a file
+):
+    "Probabilities of the findings on new films, as a CSV. A file that cannot be read gets a row with the reason, and the others go on. "\
+    "The exit status is 1 where none could be read"
+    from otcxr.films import predict_films
+    t = predict_films(classifier, films, out, heatmaps, finding, image_size)
+    bad = t[t.error != '']
+    for r in bad.head(10).itertuples(): print(f'not read: {r.file}: {r.error}')
+    print(f"{len(t) - len(bad):,} of {len(t):,} files: {out}{f', heat maps in {heatmaps}' if heatmaps else ''}")
+    return int(len(bad) == len(t))
 
 # %% ../nbs/70_cli.ipynb #c40c2eb4
 Column = Annotated[str, dict(metavar='COLUMN')]

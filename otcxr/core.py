@@ -6,9 +6,9 @@ Docs: https://otcxr.github.io/otcxr/core.html.md"""
 
 # %% auto #0
 __all__ = ['REMEDIES', 'OtcxrError', 'in_test', 'is_quiet', 'progress_bar', 'is_root', 'repo_root', 'cache_home', 'figures_dir',
-           'results_dir', 'SystemFault', 'system_fault', 'system_errors', 'atomic_path', 'append_csv_row', 'few',
-           'did_you_mean', 'percent', 'plain_name', 'real_data', 'seed_everything', 'get_rng_state', 'set_rng_state',
-           'default_device']
+           'results_dir', 'SystemFault', 'system_fault', 'system_errors', 'usual_mode', 'atomic_path', 'append_csv_row',
+           'few', 'did_you_mean', 'percent', 'plain_name', 'real_data', 'seed_everything', 'get_rng_state',
+           'set_rng_state', 'default_device']
 
 # %% ../nbs/00_core.ipynb #f592ef76
 import contextlib
@@ -142,21 +142,32 @@ def _remove(path):
     if path.is_dir() and not path.is_symlink(): shutil.rmtree(path, ignore_errors=True)
     else: path.unlink(missing_ok=True)
 
+def usual_mode(
+    path:Path, # where no file is; none is left there
+) -> int: # for example 0o644
+    "The permissions that a new file gets, as the umask says"
+    path.touch()
+    mode = path.stat().st_mode & 0o777
+    path.unlink()
+    return mode
+
 @contextlib.contextmanager
 def atomic_path(
     path:str|Path, # the file to write; its folder is made when missing
 ): # yields a temporary path in the same folder
-    """Write to a temporary path beside `path`, renamed to `path` on success, removed on an error.
-    Raises `OtcxrError` if nothing was written, and `SystemFault`"""
+    """Write to a temporary path beside `path`, renamed to `path` on success, removed on an error. The file gets the permissions of any new
+    one, whatever its writer thinks. Raises `OtcxrError` if nothing was written, and `SystemFault`"""
     path = Path(path)
     tmp = path.with_name(f'.{path.stem[:60]}.{secrets.token_hex(4)}{path.suffix}')
     with system_errors(path): path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        with system_errors(path, tmp): mode = usual_mode(tmp)
         with system_errors(path, tmp): yield tmp
         if not tmp.exists(): raise OtcxrError(f'nothing was written for {path}: the block must write to the path that atomic_path yields')
         with system_errors(path, tmp):
             if tmp.is_file():
                 with open(tmp, 'rb+') as f: os.fsync(f.fileno())
+                if tmp.stat().st_mode & 0o777 != mode: tmp.chmod(mode)
             os.replace(tmp, path)
     finally: _remove(tmp)
 

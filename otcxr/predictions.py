@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .core import OtcxrError, atomic_path, default_device, few, percent, plain_name
-from .datasets import load_radiographs
+from .datasets import load_radiographs, need_labels
 from .encoders import leak_of, load_encoders, named_path
 from .features import extract_features
 from .folders import claim_folder, is_ours, release_folder
@@ -209,7 +209,9 @@ def probe_weights(
     A fraction whose labels do not suffice is left out with a warning"""
     start, encoders = time.time(), load_encoders(weights, random_init)
     _, first, _ = next(iter(encoders.values()))
-    data = load_radiographs(first.data, size=first.data_size) if data is None else load_radiographs(data)
+    source = first.data if data is None else data
+    data = load_radiographs(source, size=first.data_size if data is None else None)
+    need_labels(data, source)
     leak = {name: leak_of(name, path, data, split, allow_leak) for name, (_, _, path) in encoders.items()} # before any work
     grid, probes, fractions = {}, {}, fittable_fractions(data, fractions, label_seeds)
     for name, (encoder, cfg, _) in encoders.items():

@@ -7,8 +7,8 @@ Docs: https://otcxr.github.io/otcxr/pretrain.html.md"""
 # %% auto #0
 __all__ = ['FREE_FIELDS', 'CPU_BF16', 'PRETRAIN_FILES', 'PretrainConfig', 'param_groups', 'adamw', 'lars', 'explain_precision',
            'pick_precision', 'autocast_of', 'begin_with', 'create_learner', 'save_weights', 'read_weights',
-           'load_weights', 'load_model', 'PretrainResult', 'read_pretraining', 'save_pretraining', 'pretrain_line',
-           'start_line', 'seen_by', 'pretrain', 'Clock', 'step_times']
+           'load_weights', 'load_model', 'PretrainResult', 'drop_checkpoint', 'read_pretraining', 'save_pretraining',
+           'pretrain_line', 'start_line', 'seen_by', 'need_same_start', 'pretrain', 'Clock', 'step_times']
 
 # %% ../nbs/42_pretrain.ipynb #74dfc5b7
 from otcxr.callback import (
@@ -48,7 +48,7 @@ from otcxr.runs import (
 import json
 import time
 import warnings
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -62,6 +62,7 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Recorder
 from fastai.optimizer import Optimizer, OptimWrapper, average_grad, larc_layer_lr, larc_step, weight_decay
 from fastcore.basics import patch
+from torch import nn
 
 import otcxr
 
@@ -72,7 +73,7 @@ from .core import OtcxrError, default_device, seed_everything, system_errors
 from .datasets import load_radiographs
 from .encoder import Encoder, metadata_of
 from .folders import release_folder
-from .init import find_init, load_init
+from .init import find_init, load_init, warn_of_stride
 from .method import MethodConfig
 from .methods import create_model
 from .otcxr import OTCXRConfig
@@ -82,7 +83,7 @@ from .provenance import fingerprint, provenance
 @dataclass
 class PretrainConfig(Config):
     "Everything about a pre-training run. Raises `OtcxrError` for unknown keys, wrong types and values out of range"
-    data: str = 'phantom' # 'phantom', a cache folder, an NIH folder: what `load_radiographs` takes
+    data: str = 'phantom' # 'phantom', a folder of images, a cache, an NIH folder: what `load_radiographs` takes
     data_size: Optional[int] = None # side at which images are read, in pixels; None: a cache's own, else 128
     split: str = 'train' # which of its splits; 'all' for every image
     size: int = 96 # side of the views, in pixels
@@ -210,29 +211,34 @@ def autocast_of(
 # %% ../nbs/42_pretrain.ipynb #03c37c1c
 def begin_with(
     model, # of `create_model`
-    file:Path, # of weights, from `otcxr.init.find_init`
-    cfg:PretrainConfig, # of the run
+    source, # of weights: file from `otcxr.init.find_init`, or a module
+    init:str|None=None, # how the file was asked for
 ) -> dict: # 'init', 'file', 'sha256', for the provenance
     "Fill the backbones of a model: the encoder's, and that of the second view's network where it has one"
     for m in model.modules():
-        if isinstance(m, Encoder): about = load_init(m.backbone, file, m.arch)
-    return dict(init=cfg.init, **about)
+        if not isinstance(m, Encoder): continue
+        about = load_init(m.backbone, source, m.arch)
+        if m is model.encoder: warn_of_stride(m, source)
+    return dict(init=init or 'a module', **about)
 
+# %% ../nbs/42_pretrain.ipynb #42a00001
 def create_learner(
     cfg:PretrainConfig, # what to do
     data:Radiographs|None=None, # the images; None: `cfg.data` is loaded
     out=None, # folder for the record and for what a non-finite loss leaves behind; None: nothing is written
     device:torch.device|None=None, # where to train; None: the fastest there is
+    init:nn.Module|None=None, # a network of one's own to begin with, in place of `cfg.init`
 ) -> PretrainLearner:
     "A fastai `Learner` for `cfg`. Raises `OtcxrError` for an unknown split, fewer images than a batch, and an `init` that does not fit"
+    if init is not None and cfg.init: raise OtcxrError(f'begin with {cfg.init} (PretrainConfig.init) or with a module, not with both')
     device = torch.device(device or default_device())
-    init = cfg.init and find_init(cfg.init, cfg.model.arch) # before the images are read
+    source = find_init(cfg.init, cfg.model.arch) if cfg.init else init # before the images are read
     data = load_radiographs(cfg.data, size=cfg.data_size) if data is None else data
     if cfg.split != 'all': data = data.split(cfg.split)
     seed_everything(cfg.seed)
     loader = BatchLoader(data, cfg.batch_size, cfg.seed, device)
     model = create_model(cfg.model, cfg.size)
-    begun = init and begin_with(model, init, cfg)
+    begun = None if source is None else begin_with(model, source, cfg.init)
     model.to(device)
     schedule = partial(lr_at, total=cfg.epochs*loader.steps, warmup=round(cfg.warmup_epochs*loader.steps), lr=cfg.top_lr)
     record = LossParts(cfg.log_every, out and Path(out)/'history.csv')
@@ -249,14 +255,18 @@ def save_weights(
     path, # weights.safetensors
     cfg:PretrainConfig, # of the run
 ) -> Path: # the same path
-    "Write the backbone's weights, under torchvision's names, with the configuration in the metadata"
-    return save_tensors(model.encoder.backbone.state_dict(), path, config=cfg.to_dict())
+    "Write the backbone's weights, under torchvision's names, with the configuration and the network's layout in the metadata"
+    e = model.encoder
+    layout = dict(arch=e.arch, in_channels=e.in_channels, size=e.size, stride=e.stride)
+    return save_tensors(e.backbone.state_dict(), path, config=cfg.to_dict(), encoder=layout)
 
 def read_weights(
-    path, # a file of a pre-training run
+    path, # a file of a pre-training run, or the run's folder
 ) -> tuple: # (tensors by name, PretrainConfig)
     "The content of a file. Raises `OtcxrError` for a file that is missing, damaged or not ours"
-    with system_errors(path): there = Path(path).is_file()
+    with system_errors(path):
+        if Path(path).is_dir(): path = Path(path)/'weights.safetensors'
+        there = Path(path).is_file()
     if not there: raise OtcxrError(f'{path}: no such file; it is written when a pre-training run ends')
     tensors, about = load_tensors(path)
     if 'config' not in about: raise OtcxrError(f'{path} carries no configuration: it was not written by otcxr')
@@ -265,9 +275,10 @@ def read_weights(
     except OtcxrError as e:
         raise OtcxrError(f'{e} (it was written by otcxr {about.get("otcxr")}, this is {otcxr.__version__})') from e
 
+# %% ../nbs/42_pretrain.ipynb #42a00006
 def load_weights(
-    path, # weights.safetensors
-) -> tuple: # (Encoder in evaluation mode, PretrainConfig); `encoder.backbone` is the plain torchvision network
+    path, # weights.safetensors, or the folder of the run
+) -> tuple: # (Encoder in evaluation mode, PretrainConfig); `encoder.backbone` is the plain torchvision network, with the strides it had
     "The pre-trained encoder. Raises `OtcxrError` for a file that is missing, damaged or not ours"
     tensors, cfg = read_weights(path)
     with metadata_of(path): encoder = Encoder(cfg.model.arch, cfg.model.in_channels, cfg.size)
@@ -296,6 +307,15 @@ class PretrainResult:
     history: pd.DataFrame # from `read_history`
     learner: PretrainLearner | None = None # None when the run had been finished before
 
+def drop_checkpoint(
+    out:Path, # folder of a finished run
+    prov:dict, # its provenance
+):
+    "Remove a checkpoint that the provenance does not list: the run was not to keep it"
+    if 'checkpoint.pt' in prov.get('hashes', ['checkpoint.pt']): return
+    with suppress(OSError): (out/'checkpoint.pt').unlink(missing_ok=True)
+
+# %% ../nbs/42_pretrain.ipynb #42a00002
 def read_pretraining(
     out:Path, # folder
     cfg:PretrainConfig, # of the run
@@ -315,6 +335,7 @@ def read_pretraining(
         raise OtcxrError(f'{out} holds a finished run on other images (fingerprint {prov.get("data")}, here {data}): '
                          'choose another folder, or begin again with resume=False (--restart)')
     release_folder(out) # of a process that was killed at its very end
+    drop_checkpoint(out, prov)
     return PretrainResult(out, weights, read_history(out/'history.csv'))
 
 # %% ../nbs/42_pretrain.ipynb #e95f41d0
@@ -323,6 +344,7 @@ def save_pretraining(
     cfg:PretrainConfig, # of the run
     out:Path, # its folder
     start:float, # `time.time()` when it was started
+    keep_checkpoint:bool=False, # True: the last checkpoint stays
 ):
     "Write weights and provenance. Raises `NonFiniteError` for a model that the last step has spoilt"
     need_finite(learn)
@@ -336,7 +358,8 @@ def save_pretraining(
     last = json.loads(epochs.iloc[-1].to_json()) # None for what is not finite
     prov = provenance(cfg, cfg.seed, images.dataset.fingerprint, start, steps=learn.step, images=images.n, init=learn.begun,
                       precision=precision, last_epoch=last, train_s=round(float(seconds), 1))
-    finish_run(out, prov, PRETRAIN_FILES)
+    finish_run(out, prov, [f for f in PRETRAIN_FILES if keep_checkpoint or f != 'checkpoint.pt'])
+    drop_checkpoint(out, read_provenance(out))
 
 # %% ../nbs/42_pretrain.ipynb #d9457f8a
 def pretrain_line(
@@ -356,22 +379,36 @@ def start_line(
 ) -> str:
     "Precision and beginning of a run in one line"
     precision, why = explain_precision(cfg.precision, learn.dls.train.device)
-    return f'{precision}: {why}' + (f"; begins with {learn.begun['file']} ({cfg.init})" if learn.begun else '')
+    return f'{precision}: {why}' + (f"; begins with {learn.begun['file']} ({learn.begun['init']})" if learn.begun else '')
 
 def seen_by(
     cfg:PretrainConfig, # of the run
     own:pd.DataFrame, # of `otcxr.overlap.identities`, the images that are trained on
+    init:nn.Module|None=None, # it begins with, in place of `cfg.init`
 ) -> pd.DataFrame: # the same, with those that the weights it begins with were trained on
     "What a network has seen at the end of a run. Warns where it begins with a file that does not say whom it has seen"
-    if cfg.init is None or cfg.init == 'imagenet': return own # photographs
-    file = find_init(cfg.init, cfg.model.arch)
-    before = load_seen(file)
+    if init is None and cfg.init in (None, 'imagenet'): return own # photographs
+    file = Path(type(init).__name__) if init is not None else find_init(cfg.init, cfg.model.arch)
+    before = None if init is not None else load_seen(file)
     if before is not None: return pd.concat([own, before], ignore_index=True).fillna('').drop_duplicates()
-    warnings.warn(f'{cfg.init}: no images.csv beside it, so it is not known which patients these weights have seen. Weights of photographs '
-                  'have seen none; make sure that others were not trained on the patients you will measure on')
+    warnings.warn(f'{cfg.init or file}: no images.csv beside it, so it is not known which patients these weights have seen. '
+                  'Weights of photographs have seen none; make sure that others were not trained on the patients you will measure on')
     return pd.concat([own, unrecorded(file)], ignore_index=True).fillna('')
 
 # %% ../nbs/42_pretrain.ipynb #9c634263
+def need_same_start(
+    out:Path, # folder of a run
+    cfg:PretrainConfig, # that is asked for
+    init:nn.Module|None, # the module to begin with
+):
+    "Raise `OtcxrError` where a finished run began with another module; of files the configuration tells"
+    prov = read_provenance(out)
+    if prov is None or cfg.init: return
+    have, want = (prov.get('init') or {}).get('sha256'), None if init is None else fingerprint(dict(init.state_dict()))
+    if have != want: raise OtcxrError(f'{out} holds a finished run that began with other weights: choose another folder, or begin again '
+                                      'with resume=False')
+
+# %% ../nbs/42_pretrain.ipynb #42a00003
 def pretrain(
     cfg:PretrainConfig, # what to do
     data:Radiographs|None=None, # the images; None: `cfg.data` is loaded
@@ -379,27 +416,31 @@ def pretrain(
     resume:bool=True, # continue what `out` holds; False: delete the run in it and begin again
     device:Optional[str]=None, # where to train; None: the fastest there is
     progress:Literal['auto', 'bar', 'lines', 'none']='auto', # a bar, a line an epoch, nothing; auto: a bar on a terminal, else lines
+    init:nn.Module|None=None, # a network of one's own to begin with, in place of `cfg.init`
+    keep_checkpoint:bool=False, # True: the last checkpoint stays beside the finished run
 ) -> PretrainResult:
     """Train from a configuration to weights; a run that was interrupted at any moment is continued exactly.
     Raises `OtcxrError` for bad input, `NonFiniteError` when the loss fails"""
     start, out, progress = time.time(), Path(out or cfg.out), pick_progress(progress)
-    if resume: read_pretraining(out, cfg) # before any work
-    data = load_radiographs(cfg.data, size=cfg.data_size) if data is None else data
+    if resume:
+        read_pretraining(out, cfg) # before any work
+        need_same_start(out, cfg, init)
+    data = load_radiographs(cfg.data, size=cfg.data_size, progress=progress != 'none') if data is None else data
     images = data if cfg.split == 'all' else data.split(cfg.split)
     if resume and (done := read_pretraining(out, cfg, images.fingerprint)): return done
     with open_run(out, PRETRAIN_FILES):
         if not resume: clear_run(out, PRETRAIN_FILES)
         if done := read_pretraining(out, cfg, images.fingerprint): return done # by another process, meanwhile
         if not (out/'checkpoint.pt').exists(): clear_run(out, PRETRAIN_FILES) # nothing of another start stays beside this one
+        learn = create_learner(cfg, data, out, device, init) # what does not fit ends here, and leaves no configuration in the way
         if not (out/'config.yaml').exists(): cfg.to_yaml(out/'config.yaml')
-        learn = create_learner(cfg, data, out, device)
         begun = fingerprint([images.fingerprint, learn.begun['sha256']]) if learn.begun else images.fingerprint
         continue_run(learn, Checkpoint(out/'checkpoint.pt', cfg, begun, FREE_FIELDS, cfg.checkpoint_minutes), out/'history.csv')
-        save_seen(out, seen_by(cfg, images.identities))
+        save_seen(out, seen_by(cfg, images.identities, init))
         if progress != 'none': print(start_line(learn, cfg), flush=True)
         show_progress(learn, progress, lambda row: print(pretrain_line(learn, row), flush=True))
         learn.fit(cfg.epochs)
-        save_pretraining(learn, cfg, out, start)
+        save_pretraining(learn, cfg, out, start, keep_checkpoint)
     return PretrainResult(out, out/'weights.safetensors', read_history(out/'history.csv'), learn)
 
 # %% ../nbs/42_pretrain.ipynb #8089a20e

@@ -481,7 +481,7 @@ def plot_intervals(
     if differences or metric == 'auroc': ax.axvline(0 if differences else .5, color='.6', lw=1, ls='--', zorder=0)
     ax.set(yticks=range(len(findings)), yticklabels=findings, xlabel=differences*'difference in ' + metric.upper())
     ax.axhline(len(findings) - 1.5, color='.85', lw=.8)
-    ax.invert_yaxis()
+    ax.set_ylim(len(findings) - .5, -.5) # also where two of them share this axis
     if list(tables) != ['']: ax.legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=3, borderaxespad=.2)
     return ax
 

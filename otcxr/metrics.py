@@ -453,6 +453,15 @@ def delong(
     return pd.DataFrame(rows).reindex(columns=columns)
 
 # %% ../nbs/50_metrics.ipynb #4629f7f4
+def _write_reasons(ax, reasons): # axes, list of (value or NaN, row, text)
+    "Why a value has no interval, beside its point, on the side where there is room"
+    middle = sum(ax.get_xlim())/2
+    for x, y, why in reasons:
+        text = dict(fontsize='x-small', color='.4', va='center')
+        if np.isnan(x): ax.text(.02, y, why, transform=ax.get_yaxis_transform(), **text)
+        elif x < middle: ax.annotate(why, (x, y), (6, 0), textcoords='offset points', ha='left', **text)
+        else: ax.annotate(why, (x, y), (-6, 0), textcoords='offset points', ha='right', **text)
+
 def plot_intervals(
     tables, # a table of `cluster_bootstrap` or `paired_bootstrap`, or {method: table}
     metric:str='auroc', # which of the table's metrics
@@ -467,7 +476,7 @@ def plot_intervals(
     if ax is None: _, ax = plt.subplots(figsize=(5.5, 1 + .3*len(findings)), layout='constrained')
     offsets = np.linspace(-.25, .25, len(tables)) if len(tables) > 1 else [0]
     colours = method_colours(tables) if list(tables) != [''] else {'': 'C0'}
-    drawn = [] # colours so far
+    drawn, reasons = [], [] # colours so far; (place, row, why there is no interval)
     for (name, t), dy in zip(tables.items(), offsets):
         look = dict(marker='osD^v'[drawn.count(colours[name]) % 5], color=colours[name], ms=4, ls='none')
         drawn.append(colours[name])
@@ -476,11 +485,11 @@ def plot_intervals(
         ax.errorbar(t[value], at, xerr=reach, capsize=2, label=name, **look)
         bare = t.low.isna().to_numpy()
         ax.plot(t[value][bare], at[bare], mfc='white', zorder=3, **look)
-        for y, why in zip(at, t.note.where(bare, '')):
-            if why: ax.text(.02, y, why, transform=ax.get_yaxis_transform(), fontsize='x-small', color='.4', va='center')
+        reasons += [r for r in zip(t[value], at, t.note.where(bare, '')) if r[2]]
     if differences or metric == 'auroc': ax.axvline(0 if differences else .5, color='.6', lw=1, ls='--', zorder=0)
     ax.set(yticks=range(len(findings)), yticklabels=findings, xlabel=differences*'difference in ' + metric.upper())
     ax.axhline(len(findings) - 1.5, color='.85', lw=.8)
+    _write_reasons(ax, reasons)
     ax.set_ylim(len(findings) - .5, -.5) # also where two of them share this axis
     if list(tables) != ['']: ax.legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=3, borderaxespad=.2)
     return ax

@@ -6,7 +6,7 @@ Docs: https://otcxr.github.io/otcxr/correspondence.html.md"""
 
 # %% auto #0
 __all__ = ['SHARP', 'arrived', 'displaced', 'best_plan', 'plan_measures', 'summarise', 'view_pairs', 'true_match', 'Plans',
-           'transport_plans', 'measure_plans', 'LoadedRun', 'load_runs', 'correspondence_table']
+           'transport_plans', 'measure_plans', 'parted', 'LoadedRun', 'load_runs', 'correspondence_table']
 
 # %% ../nbs/59_correspondence.ipynb #3e79b8f0
 import math
@@ -165,6 +165,19 @@ def measure_plans(
     measure(f'{true}, sharp plan', sharp)
     measure('the same, displaced patches only', sharp, displaced(match))
     return pd.DataFrame(rows)
+
+# %% ../nbs/59_correspondence.ipynb #03eda701
+def parted(
+    points:torch.Tensor, # places, (N, 2)
+    weight:torch.Tensor, # of each, (N,); nothing is taken where it is 0
+    n:int=6, # how many, at most
+) -> list: # their indices
+    "A few places that lie apart: the heaviest, then again and again the one that is farthest from those taken"
+    taken = [int(weight.argmax())]
+    while len(taken) < min(n, int((weight > 0).sum())):
+        away = torch.cdist(points, points[taken]).amin(1)
+        taken.append(int((away*(weight > 0)).argmax()))
+    return taken
 
 # %% ../nbs/59_correspondence.ipynb #656f6030
 @dataclass

@@ -48,6 +48,7 @@ class DenseOutput(Output):
 class VICRegL(TwoViews):
     "VICRegL (Bardes, Ponce and LeCun, NeurIPS 2022): VICReg on pooled features and on pairs of patches, with lightly's loss."
     config = VICRegLConfig
+    colour = '#CC79A7' # in figures
 
     def __init__(self,
         cfg:VICRegLConfig, # the choices

@@ -98,7 +98,7 @@ def show_masks(
     mask:str, # name of their mask: drawn in green
     predictions:Mapping, # name -> masks (n, H, W) bool, one a method: drawn in orange
     rows, # which images
-    width:float=1.7, # inches of one
+    width:float=1.9, # inches of one
     axs=None, # matplotlib axes (rows, 2 + methods) to draw on; made where None
 ): # the figure
     "Rows of images: as they are, with their mask, and with each method's outline over it; above an outline its Dice"
@@ -114,9 +114,9 @@ def show_masks(
             title = [name] if i == rows[0] else []
             ax.imshow(data.images[i], cmap='gray', vmin=0, vmax=255)
             ax.axis('off')
-            if name != 'image': outline(ax, truth, 'tab:green')
+            if name != 'image': outline(ax, truth, '#00b383')
             if m is not None:
-                outline(ax, m[i], 'tab:orange')
+                outline(ax, m[i], '#E69F00')
                 title.append(f'{dice(truth.sum(), m[i].sum(), (truth & m[i]).sum()):.2f}')
             ax.set_title(': '.join(title), fontsize=8)
     return axs[0, 0].figure

@@ -123,6 +123,7 @@ def method(
 class TwoViews(nn.Module):
     "What all methods share: an encoder, an expander, the network of the second view and the monitors of collapse."
     config = MethodConfig # the dataclass of the method's settings
+    colour = None # in every figure; where None, one that is free is taken
 
     def __init__(self,
         cfg:MethodConfig, # the choices

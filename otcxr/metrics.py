@@ -22,6 +22,7 @@ from scipy.stats import norm, rankdata
 from scipy.stats import t as student
 
 from .core import OtcxrError
+from .methods import method_colours
 
 # %% ../nbs/50_metrics.ipynb #612441f5
 def _as_columns(
@@ -452,12 +453,21 @@ def delong(
     return pd.DataFrame(rows).reindex(columns=columns)
 
 # %% ../nbs/50_metrics.ipynb #4629f7f4
+def _write_reasons(ax, reasons): # axes, list of (value or NaN, row, text)
+    "Why a value has no interval, beside its point, on the side where there is room"
+    middle = sum(ax.get_xlim())/2
+    for x, y, why in reasons:
+        text = dict(fontsize='x-small', color='.4', va='center')
+        if np.isnan(x): ax.text(.02, y, why, transform=ax.get_yaxis_transform(), **text)
+        elif x < middle: ax.annotate(why, (x, y), (6, 0), textcoords='offset points', ha='left', **text)
+        else: ax.annotate(why, (x, y), (-6, 0), textcoords='offset points', ha='right', **text)
+
 def plot_intervals(
     tables, # a table of `cluster_bootstrap` or `paired_bootstrap`, or {method: table}
     metric:str='auroc', # which of the table's metrics
     ax:Optional[plt.Axes]=None, # made where None
 ) -> plt.Axes:
-    "Intervals per finding, methods side by side, 'macro' last; of differences the first colour is left to the reference"
+    "Intervals per finding, methods side by side in their colours, 'macro' last; where one has several rows, their marks differ"
     if not isinstance(tables, Mapping):
         tables = dict(tuple(tables.groupby('method', sort=False))) if 'method' in tables else {'': tables}
     differences = all('difference' in t for t in tables.values())
@@ -465,18 +475,22 @@ def plot_intervals(
     findings = list(dict.fromkeys(f for t in tables.values() for f in t.finding))
     if ax is None: _, ax = plt.subplots(figsize=(5.5, 1 + .3*len(findings)), layout='constrained')
     offsets = np.linspace(-.25, .25, len(tables)) if len(tables) > 1 else [0]
-    for i, ((name, t), dy) in enumerate(zip(tables.items(), offsets)):
+    colours = method_colours(tables) if list(tables) != [''] else {'': 'C0'}
+    drawn, reasons = [], [] # colours so far; (place, row, why there is no interval)
+    for (name, t), dy in zip(tables.items(), offsets):
+        look = dict(marker='osD^v'[drawn.count(colours[name]) % 5], color=colours[name], ms=4, ls='none')
+        drawn.append(colours[name])
         t = t[t.metric == metric].set_index('finding').reindex(findings)
         reach, at = np.clip([t[value] - t.low, t.high - t[value]], 0, None), np.arange(len(findings)) + dy
-        ax.errorbar(t[value], at, xerr=reach, fmt='o', ms=4, capsize=2, label=name, color=f'C{i + differences}')
+        ax.errorbar(t[value], at, xerr=reach, capsize=2, label=name, **look)
         bare = t.low.isna().to_numpy()
-        ax.plot(t[value][bare], at[bare], 'o', ms=4, color=f'C{i + differences}', mfc='white', zorder=3)
-        for y, why in zip(at, t.note.where(bare, '')):
-            if why: ax.text(.02, y, why, transform=ax.get_yaxis_transform(), fontsize='x-small', color='.5', va='center')
+        ax.plot(t[value][bare], at[bare], mfc='white', zorder=3, **look)
+        reasons += [r for r in zip(t[value], at, t.note.where(bare, '')) if r[2]]
     if differences or metric == 'auroc': ax.axvline(0 if differences else .5, color='.6', lw=1, ls='--', zorder=0)
     ax.set(yticks=range(len(findings)), yticklabels=findings, xlabel=differences*'difference in ' + metric.upper())
     ax.axhline(len(findings) - 1.5, color='.85', lw=.8)
-    ax.invert_yaxis()
+    _write_reasons(ax, reasons)
+    ax.set_ylim(len(findings) - .5, -.5) # also where two of them share this axis
     if list(tables) != ['']: ax.legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=3, borderaxespad=.2)
     return ax
 

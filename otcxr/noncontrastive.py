@@ -29,6 +29,7 @@ class VICRegConfig(MethodConfig):
 class VICReg(TwoViews):
     "VICReg (Bardes, Ponce and LeCun, ICLR 2022): agreement of the expanded pooled features, with lightly's loss."
     config = VICRegConfig
+    colour = '#D55E00' # in figures
 
     def __init__(self,
         cfg:VICRegConfig, # the choices

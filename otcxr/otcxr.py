@@ -60,6 +60,7 @@ class OTCXRConfig(MethodConfig):
 class OTCXR(TwoViews):
     "Self-supervision by optimal transport between dense maps (Gorade, Singh and Mishra, WACV 2025)."
     config = OTCXRConfig
+    colour = '#0072B2' # in figures
 
     def __init__(self,
         cfg:OTCXRConfig, # the choices

@@ -162,9 +162,12 @@ def _artefact_name(name):
 
 # %% ../nbs/02_provenance.ipynb #bc44c0c8
 def _stamp(fig):
-    "Say on the face of a figure that it was made from the phantom, once"
+    "Say on the face of a figure that it was made from the phantom, once, above all that is drawn"
     if any(t.get_gid() == 'stamp' for t in fig.texts): return
-    fig.text(1, 1, 'phantom: synthetic images, not a result of the paper', ha='right', va='bottom', fontsize=7, color='white', gid='stamp',
+    fig.draw_without_rendering() # so that titles and legends are where they will be
+    (width, height), drawn = fig.get_size_inches(), fig.get_tightbbox() # both in inches
+    fig.text(drawn.x1/width, (drawn.y1 + .08)/height, 'phantom: synthetic images, not a result of the paper',
+             ha='right', va='bottom', fontsize=7, color='white', gid='stamp',
              bbox=dict(boxstyle='square,pad=0.3', facecolor='#b3321b', edgecolor='none'))
 
 def save_figure(
@@ -173,6 +176,7 @@ def save_figure(
     profile:str, # 'phantom', 'nih128', ...: the folder, and for 'phantom' the stamp
     caption:str='', # what the reader should see
     prov:dict|None=None, # from `provenance`; a bare one is taken when missing
+    pdf:bool|None=None, # a PDF too; None: where the environment says OTCXR_PDF=1
 ) -> Path|None: # the PNG; None under `in_test()`, where nothing is written
     "Write `figures/<profile>/<name>.png`, the commit in its metadata, and its provenance beside it as JSON"
     path, prov = figures_dir(profile)/f'{_artefact_name(name)}.png', prov or provenance()
@@ -181,6 +185,10 @@ def save_figure(
     about = {'Title': name, 'Description': caption, 'Software': f'otcxr {otcxr.__version__}',
              'Commit': str(prov.get('commit')), 'Dirty': str(prov.get('dirty')), 'Profile': profile}
     with atomic_path(path) as tmp: fig.savefig(tmp, format='png', bbox_inches='tight', metadata=about)
+    if pdf is None: pdf = os.environ.get('OTCXR_PDF') == '1'
+    if pdf:
+        about = dict(Title=name, Subject=caption)
+        with atomic_path(path.with_suffix('.pdf')) as tmp: fig.savefig(tmp, format='pdf', bbox_inches='tight', metadata=about)
     _companion(path, name=name, profile=profile, caption=caption, file=path.name, sha256=fingerprint(path), provenance=prov)
     return path
 

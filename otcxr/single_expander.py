@@ -64,6 +64,7 @@ def upgrade(cls:SingleExpanderConfig,
 class SingleExpander(TwoViews):
     "OTCXR with one expander for patches and image: the objective as printed, and the former default."
     config = SingleExpanderConfig
+    colour = '#009E73' # in figures
 
     def __init__(self,
         cfg:SingleExpanderConfig, # the choices

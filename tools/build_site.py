@@ -23,7 +23,7 @@ import nbformat
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
-from readme import DOCS, ROOT, page_of
+from readme import DOCS, ROOT, alt_text, page_of
 
 KATEX = 'katex@0.16.22'
 TYPESET = """
@@ -52,11 +52,13 @@ def rename_entries(contents, there):
     return [{**e, 'contents': rename_entries(e['contents'], there)} if isinstance(e, dict) else staged(e) for e in contents if isinstance(e, dict) or e in there]
 
 def unfold(notebook):
-    "nbdev shows the signature of what a cell exports; keep the code too, folded, right behind it; yields problems"
+    "nbdev shows the signature of what a cell exports; keep the code too, folded, right behind it, and say in words what pictures show; yields problems"
     nb, cells = nbformat.read(notebook, 4), []
     if not re.fullmatch(r'# [^\n]+\n\n> [^\n]+\s*(\n- .*)?', nb.cells[0].source, flags=re.S): yield f'{notebook.name}: the first cell must hold the title, a > subtitle and nothing else (nbdev drops the rest)'
-    for cell in nb.cells:
+    for i, cell in enumerate(nb.cells):
         cells.append(cell)
+        if cell.cell_type == 'code' and 'fig-alt:' not in cell.source and any('image/png' in o.get('data', {}) for o in cell.outputs):
+            cell.source = re.sub(r'^((?:#\|.*\n)*)', lambda m: f'{m[1]}#| fig-alt: {json.dumps(alt_text(nb.cells, i), ensure_ascii=False)}\n', cell.source, count=1)
         if cell.cell_type != 'code' or not re.match(r'#\| *export *$', cell.source, flags=re.M) or not re.search(r'^(def|class) \w', cell.source, flags=re.M): continue
         code = re.sub(r'^#\|.*\n', '', cell.source, flags=re.M).strip()
         cells.append(nbformat.v4.new_markdown_cell(f'<details class="code">\n<summary>Code</summary>\n\n```python\n{code}\n```\n\n</details>'))
@@ -85,7 +87,7 @@ def stage(tree):
         (proc/n).unlink()
         (proc/staged(n)).write_text(text, encoding='utf-8')
     config = yaml.safe_load((proc/'_quarto.yml').read_text())     # what smalldocs has no use for
-    config['format'] = {'html': {k: v for k, v in config['format']['html'].items() if k not in ('html-math-method', 'keep-md')}}
+    config['format'] = {'html': {k: v for k, v in config['format']['html'].items() if k not in ('html-math-method', 'keep-md', 'respect-user-color-scheme')}}
     (proc/'_quarto.yml').unlink()
     (proc/'_quarto.yml').write_text(yaml.safe_dump(config, sort_keys=False))
     site = yaml.safe_load((proc/'nbdev.yml').read_text())
@@ -132,6 +134,7 @@ def finish(site, katex):
         text = re.sub(r'href="https?://[^"]*katex[^"]*\.css"', f'href="{up}site_libs/katex/katex.min.css"', text)
         text = re.sub(rf'(href=")({re.escape(DOCS)})([\w./-]+\.html)', rf'\g<1>{up}\3', text)
         text = re.sub(r'__main__(?:<span class="\w+">\.</span>|\.)', '', text)     # types defined on the same page
+        text = re.sub(r'(<i class="bi[^"]*") role="img"', r'\1 aria-hidden="true"', text)     # an icon in a link that has words of its own
         page.write_text(text, encoding='utf-8')
     return problems
 
@@ -140,13 +143,14 @@ class Page(HTMLParser):
     "Links, pictures, ids, visible text and headings of a page"
     def __init__(self, text):
         super().__init__()
-        self.links, self.files, self.ids, self.text, self.h1, self.stack = [], [], set(), [], 0, []
+        self.links, self.files, self.ids, self.text, self.h1, self.silent, self.stack = [], [], set(), [], 0, 0, []
         self.feed(text)
     def handle_starttag(self, tag, attrs):
         a = dict(attrs)
         if a.get('id'): self.ids.add(a['id'])
         if tag == 'a' and a.get('href'): self.links.append(a['href'])
         if tag in ('img', 'script') and 'src' in a: self.files.append(a['src'])
+        if tag == 'img' and len(a.get('alt', '').strip()) < 10: self.silent += 1
         if tag == 'link' and a.get('rel') in ('stylesheet', 'icon') : self.files.append(a['href'])
         if tag == 'h1': self.h1 += 1
         if tag in ('script', 'style', 'pre', 'code', 'annotation'): self.stack.append(tag)
@@ -178,6 +182,7 @@ def check(site, notebooks):
         text = ' '.join(page.text)
         for mark in ('$$', '\\(', '\\[', ':::', '{.callout'):
             if mark in text: problems.append(f'{name}: {mark} stands unrendered: ...{text[max(0, text.index(mark)-30):text.index(mark)+50]!r}')
+        if page.silent: problems.append(f'{name}: {page.silent} pictures without words for those who cannot see them: write a caption right after the cell, or `#| fig-alt: ...` at its top')
         if not page.h1: problems.append(f'{name}: no title')
     return problems, counts
 

@@ -1,0 +1,54 @@
+// Look at pages of the site as a reader does: node look_site.js MODULES BROWSER BASE PAGE [...]; prints one line of JSON for each thing that is wrong
+const { createRequire } = require('module')
+const need = createRequire(process.argv[2] + '/')
+const puppeteer = need('puppeteer-core'), axe = require('fs').readFileSync(need.resolve('axe-core/axe.min.js'), 'utf8')
+const [browserPath, base, ...pages] = process.argv.slice(3)
+const WIDTHS = [390, 1400], SCHEMES = ['light', 'dark']
+const say = (where, what) => console.log(JSON.stringify({ where, what }))
+
+// what axe-core finds against WCAG 2 A and AA on the page, or on a part of it
+async function accessible(page, where, part = 'document') {
+  const found = await page.evaluate(`axe.run(${part}, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa'], resultTypes: ['violations']})`)
+  for (const v of found.violations) {
+    const first = v.nodes[0]
+    say(where, `${v.id}: ${v.nodes.length} x ${first.html.slice(0, 120)}: ${(first.any[0] || first.all[0] || first.none[0] || {}).message || v.help}`)
+  }
+}
+
+// what is wider than the screen must scroll in a box of its own, not with the page
+const wide = () => document.documentElement.scrollWidth > window.innerWidth + 1
+  ? [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > window.innerWidth + 1 && getComputedStyle(e).position !== 'absolute').slice(0, 1).map(e => e.outerHTML.slice(0, 100))
+  : []
+
+// search by keyboard: '/' leads there, words give results, arrows choose, Enter opens
+async function search(page, where) {
+  await page.keyboard.press('/')
+  await page.keyboard.type('sinkhorn')
+  try { await page.waitForSelector('.search-result', { timeout: 15000 }) } catch { return say(where, 'search by keyboard: no result for "sinkhorn"') }
+  await page.keyboard.press('ArrowDown')
+  if (!await page.$('.search-result.active')) say(where, 'search by keyboard: an arrow chooses no result')
+  await accessible(page, `${where}, search results`, "document.querySelector('.smalldocs-search-results')")
+  await Promise.all([page.waitForNavigation({ timeout: 15000 }), page.keyboard.press('Enter')]).catch(() => say(where, 'search by keyboard: Enter opens no page'))
+}
+
+(async () => {
+  const browser = await puppeteer.launch({ executablePath: browserPath, headless: true, args: ['--no-sandbox', '--disable-gpu'] })
+  for (const scheme of SCHEMES) for (const width of WIDTHS) for (const name of pages) {
+    const where = `${name}, ${width} px, ${scheme}`, page = await browser.newPage()
+    page.on('console', m => { if (m.type() === 'error') say(where, `console: ${m.text()} ${(m.location() || {}).url || ''}`) })
+    page.on('pageerror', e => say(where, `script: ${e.message}`))
+    page.on('requestfailed', r => say(where, `not loaded: ${r.url()}`))
+    await page.setViewport({ width, height: 900 })
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }])
+    await page.goto(base + name, { waitUntil: 'networkidle0' })
+    const dark = await page.evaluate(() => document.documentElement.classList.contains('quarto-dark'))
+    if (dark !== (scheme === 'dark')) say(where, `the page is ${dark ? 'dark' : 'light'}`)
+    for (const e of await page.evaluate(wide)) say(where, `wider than the screen: ${e}`)
+    await page.evaluate(axe)
+    await accessible(page, where)
+    if (name === pages[0] && width > 1000) await search(page, where)
+    if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${name.replace(/\W/g, '-')}-${width}-${scheme}.png`, fullPage: false })
+    await page.close()
+  }
+  await browser.close()
+})().catch(e => { say('browser', e.message); process.exit(1) })

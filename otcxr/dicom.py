@@ -235,6 +235,7 @@ def photometric_name(
     notes.append(f'{text[:20]!r} is taken as {plain[:20]}')
     return plain
 
+# %% ../nbs/11_dicom.ipynb #c0cdbbe7
 def one_channel(
     x: np.ndarray, # (rows, columns) or (rows, columns, samples)
     photometric: str, # what the header calls it
@@ -254,6 +255,7 @@ def pattern_values(
     v = (np.arange(2**(8*size)) >> low) & (2**bits - 1)
     return (v - (v >> (bits - 1))*2**bits if signed else v).astype(float)
 
+# %% ../nbs/11_dicom.ipynb #6f7219e1
 def rescale_line(
     ds, # the parsed file
     notes: list, # to which it is added what had to be passed over
@@ -358,7 +360,7 @@ def pixel_spacing(
     ds, # the parsed file
     notes: list, # to which it is added what had to be mended
 ) -> tuple: # ((row, column) distance in mm, the element it is taken from), or (None, '')
-    "Spacing of the pixels, in the patient's plane before the detector's; of elements that differ in shape, the one that is nearest to a square"
+    "Spacing of the pixels, in the patient's plane before the detector's; of elements that differ in shape, the one nearest to a square"
     found = []
     for name in ('PixelSpacing', 'ImagerPixelSpacing', 'NominalScannedPixelSpacing'):
         v = numbers(ds, name, notes)

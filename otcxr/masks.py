@@ -18,16 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .core import OtcxrError
-from otcxr.pixels import (
-    MAX_PIXELS,
-    RadiographError,
-    check_jpeg,
-    check_jpeg_pixels,
-    check_png,
-    check_png_pixels,
-    read_bytes,
-    resize,
-)
+from .pixels import MAX_PIXELS, RadiographError, check_jpeg, check_jpeg_pixels, check_png, check_png_pixels, read_bytes, resize
 
 # %% ../nbs/14a_masks.ipynb #4bf2b8c0
 def decode_rle(
@@ -95,11 +86,12 @@ def decode_mask(
         raise ValueError(f'has values from {values.min()} to {values.max()} and no 0: set its background to 0')
     return values > (127 if jpeg else 0)
 
+# %% ../nbs/14a_masks.ipynb #888bedcd
 def read_mask_file(
     path, # an image file
     name:str='mask', # for messages
 ) -> np.ndarray: # (H, W) bool
-    "The mask in a file, as `decode_mask` sees it; a warning where it covers everything. Raises `OtcxrError` for what is no whole image file"
+    "The mask in a file, as `decode_mask` sees it; a warning where it covers everything. Raises `OtcxrError` for what is no whole image"
     try:
         mask = decode_mask(read_bytes(Path(path)))
         if mask.all(): warnings.warn(f"mask '{name}' {path}: covers the whole image", stacklevel=3)

@@ -6,11 +6,12 @@ Docs: https://otcxr.github.io/otcxr/dicom.html.md"""
 
 # %% auto #0
 __all__ = ['ENCODINGS', 'Window', 'raw_value', 'numbers', 'table_words', 'lookup_table', 'offered_windows', 'effective_number',
-           'shades', 'hides', 'choose_window', 'one_channel', 'pattern_values', 'rescaled', 'transfer_syntax',
-           'padding_ends', 'padding', 'grey_table', 'pixel_spacing', 'DicomInfo', 'names_chest', 'body_part',
-           'pixel_aspect', 'describe_dicom', 'BoundedReader', 'parse_dicom', 'jpeg_header', 'j2k_packets', 'j2k_header',
-           'unpack_bits', 'rle_frame', 'decode_j2k', 'decode_jpeg', 'decompress_frame', 'agreed_bits', 'swapped_pairs',
-           'plain_pixels', 'stored_pixels', 'square_pixels', 'dicom_image', 'decode_dicom', 'dicom_info', 'read_dicom',
+           'shades', 'hides', 'choose_window', 'photometric_name', 'one_channel', 'pattern_values', 'rescale_line',
+           'rescaled', 'transfer_syntax', 'padding_ends', 'padding', 'grey_table', 'pixel_spacing', 'DicomInfo',
+           'names_chest', 'body_part', 'pixel_aspect', 'describe_dicom', 'BoundedReader', 'parse_dicom', 'jpeg_header',
+           'j2k_packets', 'j2k_header', 'unpack_bits', 'rle_frame', 'decode_j2k', 'decode_jpeg', 'decompress_frame',
+           'agreed_bits', 'neighbours', 'goes_on', 'overlay_bits', 'believed_bits', 'swapped_pairs', 'plain_pixels',
+           'stored_pixels', 'square_pixels', 'believed_sign', 'dicom_image', 'decode_dicom', 'dicom_info', 'read_dicom',
            'lossless_jpeg', 'write_dicom']
 
 # %% ../nbs/11_dicom.ipynb #5a61bb1c
@@ -29,7 +30,7 @@ from fastcore.basics import patch
 from PIL import Image
 
 from .core import OtcxrError
-from .pixels import MAX_PIXELS, RadiographError, check_jpeg, sniff
+from .pixels import MAX_PIXELS, RadiographError, check_jpeg, check_jpeg_pixels, sniff
 
 # pydicom and the decoders are optional, `otcxr[dicom]`: they are imported where they are needed
 
@@ -223,6 +224,18 @@ def choose_window(
     return Window('LINEAR_EXACT', float(center), float(width))
 
 # %% ../nbs/11_dicom.ipynb #773cb3be
+def photometric_name(
+    ds, # the parsed file
+    notes: list, # to which it is added that it had to be mended
+) -> str: # in capitals
+    "Photometric interpretation; blanks and dashes within `MONOCHROME1` and `MONOCHROME2` are left out"
+    text = _text(ds, 'PhotometricInterpretation')
+    plain = re.sub(r'[\W_]+', '', text)
+    if not plain.startswith('MONOCHROME') or plain == text: return text
+    notes.append(f'{text[:20]!r} is taken as {plain[:20]}')
+    return plain
+
+# %% ../nbs/11_dicom.ipynb #c0cdbbe7
 def one_channel(
     x: np.ndarray, # (rows, columns) or (rows, columns, samples)
     photometric: str, # what the header calls it
@@ -242,6 +255,17 @@ def pattern_values(
     v = (np.arange(2**(8*size)) >> low) & (2**bits - 1)
     return (v - (v >> (bits - 1))*2**bits if signed else v).astype(float)
 
+# %% ../nbs/11_dicom.ipynb #6f7219e1
+def rescale_line(
+    ds, # the parsed file
+    notes: list, # to which it is added what had to be passed over
+) -> tuple: # (slope, intercept, whether both can be: if not, windows are in unknown units)
+    "Rescale slope and intercept; 1 and 0 where the file does not say, or says what cannot be"
+    line = [[*numbers(ds, name, notes), default][0] for name, default in (('RescaleSlope', 1.), ('RescaleIntercept', 0.))]
+    if 0 < abs(line[0]) < 1e12 and abs(line[1]) < 1e12: return *line, True
+    notes.append('a rescale slope or intercept that cannot be is passed over, and the windows with it')
+    return 1., 0., False
+
 def rescaled(
     ds, # the parsed file
     v: np.ndarray, # stored values
@@ -249,18 +273,15 @@ def rescaled(
     big: bool, # whether the file is big endian
     notes: list, # to which it is added what had to be mended or left out
 ) -> np.ndarray: # in the units of the windows, float64
-    "Modality LUT or rescale slope and intercept, PS3.3, C.11.1. Raises `ValueError` where they are damaged"
-    slopes, intercepts = numbers(ds, 'RescaleSlope', notes), numbers(ds, 'RescaleIntercept', notes)
+    "Modality LUT or rescale slope and intercept, PS3.3, C.11.1. Raises `ValueError` where a table is damaged and nothing else there"
     if items := raw_value(ds, 'ModalityLUTSequence'):
         try:
             first, entries, _ = lookup_table(items[0], signed, big, notes)
             return entries[(v - first).clip(0, len(entries) - 1).astype(int)].astype(float)
         except ValueError:
-            if not slopes: raise
+            if 'RescaleSlope' not in ds: raise
             notes.append('a damaged modality lookup table is left out for the rescale slope')
-    slope, intercept = [*slopes, 1.][0], [*intercepts, 0.][0]
-    if math.isnan(intercept): intercept = 0. # there are no windows then, and the whole range does not depend on it
-    if not (0 < abs(slope) < 1e12 and abs(intercept) < 1e12): raise ValueError('has a damaged rescale slope or intercept')
+    slope, intercept, _ = rescale_line(ds, notes)
     return v*slope + intercept
 
 # %% ../nbs/11_dicom.ipynb #6a096834
@@ -339,11 +360,18 @@ def pixel_spacing(
     ds, # the parsed file
     notes: list, # to which it is added what had to be mended
 ) -> tuple: # ((row, column) distance in mm, the element it is taken from), or (None, '')
-    "Spacing of the pixels, in the patient's plane before the detector's"
+    "Spacing of the pixels, in the patient's plane before the detector's; of elements that differ in shape, the one nearest to a square"
+    found = []
     for name in ('PixelSpacing', 'ImagerPixelSpacing', 'NominalScannedPixelSpacing'):
         v = numbers(ds, name, notes)
-        if len(v) == 2 and all(math.isfinite(s) and .001 <= s <= 100 for s in v): return tuple(v), name
-    return None, ''
+        if len(v) != 2 or not all(math.isfinite(s) and .001 <= s <= 100 for s in v): continue
+        if max(v) > 4*min(v): notes.append(f'{name} has pixels that no detector has, and is passed over')
+        else: found.append((tuple(v), name))
+    if not found: return None, ''
+    stretch = [abs(math.log(v[0]/v[1])) for v, _ in found]
+    best = 0 if max(stretch) - min(stretch) < .02 else stretch.index(min(stretch))
+    if best: notes.append(f'{found[0][1]} is not square and {found[best][1]} is: the latter is taken')
+    return found[best]
 
 # %% ../nbs/11_dicom.ipynb #ac1ab8ca
 @dataclass
@@ -405,6 +433,7 @@ def refused(
     if self.frames != 1: return f'holds {self.frames} frames, a radiograph has one'
     if self.samples != 1 or not self.photometric.startswith('MONOCHROME'):
         return f'is a colour image ({self.photometric[:20] or "unsaid"})'
+    if self.photometric not in ('MONOCHROME1', 'MONOCHROME2'): return f'is neither MONOCHROME1 nor MONOCHROME2 ({self.photometric[:20]})'
     if self.modality not in ('', 'CR', 'DX', 'DR', 'RG', 'XR', 'OT', 'SC'): return f'is no radiograph (modality {self.modality[:16]!r})'
     if not names_chest(self.body_part):
         return f'is no chest image (body part {self.body_part[:16]!r})'
@@ -434,7 +463,10 @@ def pixel_aspect(
 ) -> float: # 1 where the file does not say
     "Height of a pixel over its width"
     ratio = spacing or numbers(ds, 'PixelAspectRatio', notes)
-    return ratio[0]/ratio[1] if len(ratio) == 2 and all(math.isfinite(r) and r > 0 for r in ratio) else 1.
+    if len(ratio) != 2 or not all(math.isfinite(r) and r > 0 for r in ratio): return 1.
+    if max(ratio) <= 4*min(ratio): return ratio[0]/ratio[1]
+    notes.append('PixelAspectRatio is none that a detector has: pixels are taken as square')
+    return 1.
 
 # %% ../nbs/11_dicom.ipynb #5859f2d8
 def describe_dicom(
@@ -448,15 +480,18 @@ def describe_dicom(
     bits = _integer(ds, 'BitsStored', _integer(ds, 'BitsAllocated'))
     signed = _integer(ds, 'PixelRepresentation', 0) == 1
     windows = offered_windows(ds, signed, transfer_syntax(ds) == ENCODINGS['big endian'], notes)
-    if any(math.isnan(v) for v in numbers(ds, 'RescaleIntercept', [])): windows = [] # they are stated in unknown units
+    if not rescale_line(ds, notes)[2]: windows = []
     spacing, spacing_from = pixel_spacing(ds, notes)
     frames = [f for f in numbers(ds, 'NumberOfFrames', notes) if math.isfinite(f)]
+    photometric, shape = photometric_name(ds, notes), _text(ds, 'PresentationLUTShape')
+    if (photometric, shape) in (('MONOCHROME2', 'INVERSE'), ('MONOCHROME1', 'IDENTITY')):
+        notes.append(f'PresentationLUTShape {shape} contradicts {photometric}, which is taken')
     orientation = raw_value(ds, 'PatientOrientation') or ''
     if not isinstance(orientation, (str, bytes)): orientation = '/'.join(map(str, orientation))
     return DicomInfo(
         (rows, columns), bits, signed,
         samples=_integer(ds, 'SamplesPerPixel', 1), frames=max(1, int([*frames, 1][0])),
-        photometric=_text(ds, 'PhotometricInterpretation'), transfer_syntax=transfer_syntax(ds, name=True),
+        photometric=photometric, transfer_syntax=transfer_syntax(ds, name=True),
         modality=_text(ds, 'Modality'), body_part=body_part(ds), view=_text(ds, 'ViewPosition'),
         orientation=str(orientation), intent=_text(ds, 'PresentationIntentType'),
         spacing=spacing, spacing_from=spacing_from, aspect=pixel_aspect(ds, spacing, notes), windows=windows, notes=notes)
@@ -474,10 +509,11 @@ class BoundedReader(io.BytesIO):
 # %% ../nbs/11_dicom.ipynb #1213a5a2
 _TAGS = '''SpecificCharacterSet SOPClassUID Modality PresentationIntentType BodyPartExamined ViewPosition PatientOrientation
     PixelSpacing ImagerPixelSpacing NominalScannedPixelSpacing PixelAspectRatio SamplesPerPixel PhotometricInterpretation
-    PlanarConfiguration NumberOfFrames Rows Columns BitsAllocated BitsStored HighBit PixelRepresentation
+    PresentationLUTShape PlanarConfiguration NumberOfFrames Rows Columns BitsAllocated BitsStored HighBit PixelRepresentation
     PixelPaddingValue PixelPaddingRangeLimit
     ModalityLUTSequence RescaleSlope RescaleIntercept
     VOILUTSequence WindowCenter WindowWidth WindowCenterWidthExplanation VOILUTFunction PixelData'''.split()
+_TAGS += [(group << 16) + 0x102 for group in range(0x6000, 0x6020, 2)] # the bits of overlays, not the overlays
 _DEFLATED = b'1.2.840.10008.1.2.1.99'
 
 def parse_dicom(
@@ -634,6 +670,7 @@ def decode_jpeg(
     scans = s.count(b'\xff\xda')
     if scans > samples: raise ValueError(f'damaged: the JPEG stream has {scans} scans for {samples} components')
     if kind in (0xc0, 0xc1) and head[0] == 8:
+        check_jpeg_pixels(s)
         with Image.open(io.BytesIO(s), formats=['JPEG']) as im: return np.asarray(im.convert('L')), 8
     if kind in (0xc1, 0xc3): return _needs('pylibjpeg-libjpeg', 'libjpeg').decode(s), head[0]
     raise ValueError(f'holds JPEG data of a kind that is not supported (frame {kind:#x})')
@@ -668,6 +705,65 @@ def agreed_bits(
     info.notes.append(f'its values have more than the {stored} bits that the header says: {bits}')
     return x, bits
 
+# %% ../nbs/11_dicom.ipynb #330c4093
+def neighbours(
+    x: np.ndarray, # (rows, columns, ...) unsigned
+) -> tuple: # two (P,) int64: values of pixels and of those right of them, a million at most
+    "Pairs of neighbouring pixels"
+    rows = x.reshape(*x.shape[:2], -1)[::int(max(1, x.size/1e6)), :, 0].astype(np.int64)
+    return rows[:, :-1].ravel(), rows[:, 1:].ravel()
+
+def goes_on(
+    x: np.ndarray, # (rows, columns, ...) unsigned
+    bits: int, # of the lower part of a value
+) -> float: # share of the neighbours; 0 where fewer than 16 can say
+    "Where the upper bits of neighbours differ by 1: whether the lower ones go on as those of one number"
+    a, b = neighbours(x)
+    step, fall = (b >> bits) - (a >> bits), (a & 2**bits - 1) - (b & 2**bits - 1)
+    one = np.abs(step) == 1
+    return float((step*fall > 0)[one].mean()) if one.sum() >= 16 else 0.
+
+def overlay_bits(
+    ds, # the parsed file
+) -> int: # a mask
+    "The bits of a word in which the file says that overlays lie"
+    mask = 0
+    for group in range(0x6000, 0x6020, 2):
+        try: position = int(ds[group, 0x102].value)
+        except Exception: continue # there is none, or no number
+        if 0 < position < 16: mask |= 1 << position
+    return mask
+
+# %% ../nbs/11_dicom.ipynb #727ce8c2
+def believed_bits(
+    ds, # the parsed file
+    info, # its `DicomInfo`; `bits` becomes what the pixels say
+    x: np.ndarray, # (rows, columns, samples) unsigned, as stored
+    allocated: int, # bits of a sample
+) -> tuple: # (bits, lowest bit)
+    "Where in a word the values are, by the header or by the pixels. Raises `ValueError` where they contradict each other"
+    stored, low = info.bits, max(0, min(_integer(ds, 'HighBit', info.bits - 1) + 1 - info.bits, allocated - info.bits))
+    used = int(np.bitwise_or.reduce(x, axis=None)) & ~overlay_bits(ds)
+    if low and not used >> stored and used & 2**low - 1:
+        info.notes.append('its values begin at bit 0, not where HighBit says')
+        low = 0
+    v = np.flatnonzero(np.bincount(x.ravel(), minlength=1)).astype(np.int64) # the values that occur
+    v = v & ~overlay_bits(ds)
+    extended = np.where(v >> allocated - 1, v - 2**allocated, v) # as two's complement of the whole word
+    if info.samples != 1 or low or not used >> stored or len(np.unique(v >> stored)) == 1: return stored, low
+    if (np.isin(extended >> stored - 1, (0, -1)).all() and info.signed): return stored, low
+    share = goes_on(x & np.array(used, x.dtype), stored)
+    if share <= .6: return stored, low
+    if share <= .8: raise ValueError(f'has values of more than the {stored} bits that the header says, which are neither image nor drawing')
+    if not used & 2**(allocated - stored) - 1:
+        info.notes.append('its values lie at the upper end of the word, not where HighBit says')
+        return stored, allocated - stored
+    need = used.bit_length()
+    if info.signed: need = 1 + max(int(extended.max()).bit_length(), int(~extended.min()).bit_length())
+    info.notes.append(f'its values have more than the {stored} bits that the header says: {need}')
+    info.bits = need
+    return need, 0
+
 # %% ../nbs/11_dicom.ipynb #989c2a88
 _COMPRESSED = re.compile(r'1\.2\.840\.10008\.1\.2\.(4\.(50|51|57|70|80|81|90|91)|5)')
 
@@ -695,11 +791,7 @@ def plain_pixels(
     x = np.frombuffer(data, f"{'>' if big else '<'}u{allocated//8}", n)
     planes = info.samples == 3 and _integer(ds, 'PlanarConfiguration', 0) == 1 # all red values first, not pixel by pixel
     x = x.reshape(3, *info.shape).transpose(1, 2, 0) if planes else x.reshape(*info.shape, info.samples)
-    low = max(0, min(_integer(ds, 'HighBit', info.bits - 1) + 1 - info.bits, allocated - info.bits))
-    if low and not (x >> info.bits).any() and (x & (2**low - 1)).any():
-        info.notes.append('its values begin at bit 0, not where HighBit says')
-        low = 0
-    return x, info.bits, low
+    return x.astype(x.dtype.newbyteorder('='), copy=False), *believed_bits(ds, info, x, allocated)
 
 # %% ../nbs/11_dicom.ipynb #2b3b045e
 def stored_pixels(
@@ -720,7 +812,9 @@ def stored_pixels(
     import pydicom
     try: stream = pydicom.encaps.get_frame(data, 0, number_of_frames=info.frames)
     except Exception: raise ValueError('damaged: the chain of compressed fragments is broken') from None
-    if uid == ENCODINGS['RLE']: return rle_frame(stream, info.shape, info.samples, allocated//8), info.bits, 0
+    if uid == ENCODINGS['RLE']:
+        x = rle_frame(stream, info.shape, info.samples, allocated//8)
+        return x, *believed_bits(ds, info, x, allocated)
     return *agreed_bits(*decompress_frame(stream, info.shape, info.samples, allocated), info), 0
 
 # %% ../nbs/11_dicom.ipynb #66ef0f16
@@ -728,9 +822,8 @@ def square_pixels(
     x: np.ndarray, # (H, W) uint8 or uint16
     aspect: float, # height of a pixel over its width
 ) -> np.ndarray: # the same image with square pixels
-    "The coarser direction gets the spacing of the finer one. Raises `ValueError` for an aspect beyond 1:4"
+    "The coarser direction gets the spacing of the finer one. Raises `ValueError` for too many pixels"
     if abs(aspect - 1) < .002: return x
-    if not .25 <= aspect <= 4: raise ValueError(f'has pixels {aspect:.3g} times as high as wide')
     h, w = round(x.shape[0]*max(1, aspect)), round(x.shape[1]*max(1, 1/aspect))
     if h*w > MAX_PIXELS:
         raise ValueError(f'has {w:,} x {h:,} pixels when they are made square, more than a radiograph has ({MAX_PIXELS:,})')
@@ -739,6 +832,36 @@ def square_pixels(
     return np.rint(y).astype(np.uint16)
 
 # %% ../nbs/11_dicom.ipynb #f3af20f7
+def believed_sign(
+    ds, # the parsed file
+    info: DicomInfo, # of it; `signed` and `windows` become what the pixels say
+    x: np.ndarray, # (rows, columns), as stored
+    bits: int, # of a value
+    low: int, # its lowest bit
+):
+    "Whether values are in two's complement. Raises `ValueError` where pixels and window contradict each other"
+    a, b = (v >> low & 2**bits - 1 for v in neighbours(x))
+    half, top = 2**(bits - 1), 2**bits - 1
+    inner = ((a ^ b) & half > 0) & (np.minimum(a, b) > 0) & (np.maximum(a, b) < top) # the highest bit differs, and neither is an end
+    across = int((inner & (np.abs(a - b) < half//4)).sum()) # numbers without a sign go on over the middle
+    around = int((inner & (np.abs((a ^ half) - (b ^ half)) < half//4)).sum()) # numbers with one over 0
+    yes, no = (around, across) if info.signed else (across, around)
+    if bits < 6 or no < max(16, len(a)//10_000) or yes > no/100: return
+    windows = [w for w in info.windows if w.kind != 'LUT']
+    def inside(signed): # share of the pixels that the first window shows
+        v = (a ^ half) - half if signed else a
+        m = rescaled(ds, v.astype(float), signed, False, [])
+        return float((np.abs(m - windows[0].center) <= windows[0].width/2).mean())
+    gain = inside(not info.signed) - inside(info.signed) if windows else 0
+    said = f'PixelRepresentation {int(info.signed)}'
+    if info.signed and gain < -.1: raise ValueError(f'has pixels that deny {said}, and a window that does not')
+    if info.signed or gain > .1:
+        info.signed = not info.signed
+        info.windows = offered_windows(ds, info.signed, transfer_syntax(ds) == ENCODINGS['big endian'], []) if info.windows else []
+        info.notes.append(f'its pixels deny {said}: they are read {"with" if info.signed else "without"} a sign')
+    else: info.notes.append(f'its pixels seem to deny {said}, which is believed as no window denies it')
+
+# %% ../nbs/11_dicom.ipynb #b1233d03
 def dicom_image(
     ds, # the parsed file
     window=None, # as `read_dicom` takes it
@@ -752,9 +875,11 @@ def dicom_image(
     if x.shape[:2] != info.shape: raise ValueError(f'damaged: {x.shape} pixels were decoded instead of {info.shape}')
     x = one_channel(x, info.photometric)
     x = x.astype(x.dtype.newbyteorder('='), copy=False).view(f'u{x.dtype.itemsize}')
+    bits = min(bits, 8*x.itemsize)
+    if info.samples == 1: believed_sign(ds, info, x, bits, low)
     step = int(max(1, (x.size/1e6)**.5)) # about a million pixels are enough to judge a window
     counts = np.bincount(x[::step, ::step].ravel(), minlength=2**(8*x.itemsize))
-    x = grey_table(ds, info, min(bits, 8*x.itemsize), low, counts, window)[x]
+    x = grey_table(ds, info, bits, low, counts, window)[x]
     if x.min() == x.max():
         raise ValueError(f"is an image of one grey value ({x.flat[0]} everywhere); window='range' shows what a window may hide")
     return square_pixels(x, info.aspect)

@@ -133,7 +133,8 @@ def development_masks(
     root, nih = real_data('segmentation' if name in LUNGS else 'chestxdet_masks'), real_data('nih14')
     if root is None or name == 'chestxdet' and nih is None: return None
     if name in LUNGS:
-        mask, t = 'lungs', read_csv_table(root/'index.csv', root, findings=[], id='id', file='image', masks={'lungs': 'lung_mask'})
+        mask, columns = 'lungs', dict(id='id', file='image', masks={'lungs': 'lung_mask'})
+        t = read_csv_table(root/'index.csv', root, findings=[], keep='dataset', **columns)
         t = t[t.dataset == LUNGS[name]].assign(split=lambda t: split_patients(t.patient_id))
         t.attrs['origin'] = 'splits drawn by patient, 70/10/20 %, seed 0'
     else:

@@ -394,7 +394,7 @@ def jsrt_masks(
     "JSRT's films with SCR's outlines"
     root = real_data('segmentation')
     if root is None: return None
-    t = read_csv_table(root/'index.csv', root, findings=[], id='id', file='image', masks=STRUCTURES)
+    t = read_csv_table(root/'index.csv', root, findings=[], id='id', file='image', masks=STRUCTURES, keep='dataset')
     t = t[t.dataset == 'JSRT+SCR'].assign(split=lambda t: split_patients(t.patient_id))
     t.attrs['origin'] = 'splits drawn by patient, 70/10/20 %, seed 0'
     return mask_cache(t, 'jsrt-scr', size)

@@ -7,8 +7,9 @@ Docs: https://otcxr.github.io/otcxr/pretrain.html.md"""
 # %% auto #0
 __all__ = ['FREE_FIELDS', 'CPU_BF16', 'PRETRAIN_FILES', 'PretrainConfig', 'param_groups', 'adamw', 'lars', 'explain_precision',
            'pick_precision', 'autocast_of', 'begin_with', 'create_learner', 'save_weights', 'read_weights',
-           'load_weights', 'load_model', 'PretrainResult', 'drop_checkpoint', 'read_pretraining', 'save_pretraining',
-           'pretrain_line', 'start_line', 'seen_by', 'need_same_start', 'pretrain', 'Clock', 'step_times']
+           'load_weights', 'load_model', 'PretrainResult', 'drop_checkpoint', 'read_pretraining', 'need_no_weights',
+           'save_pretraining', 'pretrain_line', 'start_line', 'seen_by', 'need_same_start', 'pretrain', 'Clock',
+           'step_times']
 
 # %% ../nbs/42_pretrain.ipynb #74dfc5b7
 from otcxr.callback import (
@@ -339,6 +340,14 @@ def read_pretraining(
     return PretrainResult(out, weights, read_history(out/'history.csv'))
 
 # %% ../nbs/42_pretrain.ipynb #e95f41d0
+def need_no_weights(
+    out:Path, # folder without a checkpoint and without a provenance
+):
+    "Raise `OtcxrError` where weights lie there: their training can neither be continued nor known, and nobody has said that they may go"
+    if (out/'weights.safetensors').exists():
+        raise OtcxrError(f'{out} holds weights without provenance.json and without a checkpoint: choose another folder, put the file back, '
+                         'or begin again with resume=False (--restart)')
+
 def save_pretraining(
     learn:PretrainLearner, # at its last step
     cfg:PretrainConfig, # of the run
@@ -431,7 +440,9 @@ def pretrain(
     with open_run(out, PRETRAIN_FILES):
         if not resume: clear_run(out, PRETRAIN_FILES)
         if done := read_pretraining(out, cfg, images.fingerprint): return done # by another process, meanwhile
-        if not (out/'checkpoint.pt').exists(): clear_run(out, PRETRAIN_FILES) # nothing of another start stays beside this one
+        if not (out/'checkpoint.pt').exists():
+            need_no_weights(out)
+            clear_run(out, PRETRAIN_FILES) # nothing of another start stays beside this one
         learn = create_learner(cfg, data, out, device, init) # what does not fit ends here, and leaves no configuration in the way
         if not (out/'config.yaml').exists(): cfg.to_yaml(out/'config.yaml')
         begun = fingerprint([images.fingerprint, learn.begun['sha256']]) if learn.begun else images.fingerprint

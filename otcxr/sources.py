@@ -454,12 +454,13 @@ def csv_splits(
 def odd_labels(
     column:pd.Series, # of text
 ) -> list: # what keeps it from being one of labels; [] where it is something else altogether
-    "The values that are no labels in a column where half of the values could be some"
+    "The values that are no labels in a column of two words, or where half of the values could be some"
     text = lower_text(column)
     text = text[text != '']
     numbers = pd.to_numeric(text, errors='coerce')
     words = set(text)
-    if len(words) == 2 and numbers.isna().all() and not words <= set(TRUTH): return [] if words <= set(OTHER_WORDS) else list(text.unique())
+    if len(words) == 2 and numbers.isna().all() and not words <= set(TRUTH):
+        return [] if words <= set(OTHER_WORDS) else list(text.unique())
     like = text.isin([*WORDS, *UNCERTAIN, 'x']) | numbers.isin([-1, 0, 1])
     if 'm' in set(text) or re.search('sex|gender', plain_word(str(column.name))): like &= text != 'f'
     plain = text.isin(list(TRUTH)) | numbers.isin([0, 1])

@@ -147,6 +147,12 @@ def labels(self:Radiographs,
         raise OtcxrError(f"{self.name} has no finding {few(bad)}; findings here: {', '.join(self.findings)}")
     return self.table[findings].to_numpy(np.float32, na_value=np.nan)
 
+# %% ../nbs/13_collection.ipynb #8e39275e
+@patch(as_prop=True)
+def synthetic(self:Radiographs) -> bool:
+    "Whether any of the images is the phantom's, as `image_id` says"
+    return bool(self.table.image_id.str.startswith('phantom-').any())
+
 # %% ../nbs/13_collection.ipynb #19089846
 @patch
 def batch(self:Radiographs,

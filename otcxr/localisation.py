@@ -36,7 +36,7 @@ from .datasets import load_radiographs
 from .features import eval_mode
 from .heatmaps import REFERENCES, load_explainers, refuse_explained, show_panels
 from .metrics import check_level, few_note, holm, interval, p_value, patient_weights, tidy_table
-from .provenance import provenance, write_tables
+from .provenance import provenance, stamp, write_tables
 
 # %% ../nbs/58_localisation.ipynb #23750e2d
 def _span(
@@ -514,6 +514,7 @@ def explain_images(
         found = score_explainers(explainers, data, targets, split, threshold, size, device)
         tables, scores, about = found.tables(n), found.scores, dict(thresholds=found.thresholds, left_out=targets.left_out)
         figure = found.panels(shown.images, panels)
+    if shown.synthetic: stamp(figure)
     if out is not None:
         with atomic_path(Path(out)/'panels.png') as tmp: figure.savefig(tmp, format='png', bbox_inches='tight')
         params = dict(classifiers=[str(c) for c in classifiers], data=data.name, size=size, split=split, threshold=threshold, relu=relu,

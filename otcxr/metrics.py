@@ -57,7 +57,7 @@ def _as_seeds(
     p, # scores: (N, F) or (S, N, F)
     findings=None, # names of the F columns
 ) -> tuple: # (y (N, F), p (S, N, F), findings)
-    "Check labels and the scores of each seed. Raises `OtcxrError` with the seed where there are several"
+    "Check labels and the scores of each seed; copies of one fit are one seed. Raises `OtcxrError` with the seed where there are several"
     try: p = np.asarray(p, dtype=np.float64)
     except ValueError:
         raise OtcxrError('the scores of the seeds differ in shape: '
@@ -70,7 +70,9 @@ def _as_seeds(
     for s, q in enumerate(p):
         try: runs.append(_as_columns(y, q, findings))
         except OtcxrError as e: raise OtcxrError(f'seed {s} of {len(p)}: {e}') from None
-    return runs[0][0], np.stack([r[1] for r in runs]), runs[0][2]
+    p = np.stack([r[1] for r in runs])
+    copies = all(np.array_equal(q, p[0], equal_nan=True) for q in p)
+    return runs[0][0], p[:1] if copies else p, runs[0][2]
 
 # %% ../nbs/50_metrics.ipynb #43eb65ae
 def why_undefined(

@@ -12,8 +12,8 @@ __all__ = ['COMMANDS', 'RENAMED', 'FILES', 'ABOUT', 'GROUPS', 'EXAMPLES', 'SOURC
            'run_command', 'main', 'shares', 'read_config', 'print_config', 'print_rows', 'print_scores',
            'pretrain_command', 'probe_command', 'finetune_command', 'print_method', 'score_command', 'segment_command',
            'load_masks', 'explain_command', 'correspondence_command', 'export_command', 'predict_command',
-           'reader_options', 'data_check_command', 'data_audit_command', 'data_cache_command', 'reproduce_command',
-           'completion_command']
+           'reader_options', 'data_check_command', 'data_audit_command', 'data_cache_command', 'data_nih128_command',
+           'reproduce_command', 'completion_command']
 
 # %% ../nbs/70_cli.ipynb #40f09fe7
 import argparse
@@ -630,6 +630,21 @@ def data_cache_command(
     for r in d.skipped.head(10).itertuples(): print(f'set aside: {r.path}: {r.reason}')
     listed = f', listed in {out}/skipped.csv' if len(d.skipped) else ''
     print(f'{len(d.skipped):,} files set aside{listed}; the cache is {out}')
+
+# %% ../nbs/70_cli.ipynb #218128f6
+@command('data nih128')
+def data_nih128_command(
+    path:Annotated[str, dict(metavar='NIH')], # folder of an official download of NIH ChestX-ray14
+    out:Folder='nih128', # folder that is made; it is what every command takes as --data
+    workers:Number=None, # threads; default: all cores
+    images:Images=None,
+):
+    "The 10,000 images of the profile nih128, made from NIH's own of 1024 pixels and compared with those that were used. "\
+    "The exit status is 1 where some are missing or are others. A call that was interrupted is continued by the same call"
+    from otcxr.nih128 import make_nih128
+    made = make_nih128(path, out, images, workers)
+    print(made)
+    return int(not made.ok)
 
 # %% ../nbs/70_cli.ipynb #ef7d9b47
 @command('reproduce', examples="""  otcxr reproduce --profile phantom                all of it on synthetic radiographs, in minutes

@@ -26,9 +26,9 @@ from .audit import perceptual_hash
 from .cache import n_cores
 from .core import OtcxrError, atomic_path, few, progress_bar
 from .files import find_images, need_files, one_file, read_csv
-from .folders import claim_folder, locked, release_folder, sweep_folder
+from .folders import claim_folder, locked, sweep_folder
 from .pixels import to_uint8
-from .provenance import write_tables, provenance
+from .provenance import provenance, write_tables
 from .radiograph import RadiographError, read_radiograph
 from .sources import NIH_FINDINGS, nih_findings
 
@@ -77,7 +77,8 @@ def __str__(self:Made):
              f'their hashes differ from those of the images that were used by {b.median():.0f} of 256 bits (median), {b.max()} at most']
     if len(self.missing):
         lines.append(f'missing: {len(self.missing):,}, listed in missing.csv: {few(self.missing.image_index, 3)}')
-    if len(odd := self.images[b > LIMIT]): lines.append(f'{len(odd):,} are other images, by more than {LIMIT} bits: {few(odd.image_index, 3)}')
+    odd = self.images.image_index[b > LIMIT]
+    if len(odd): lines.append(f'{len(odd):,} are other images, by more than {LIMIT} bits: {few(odd, 3)}')
     if self.relabelled: lines.append(f'{len(self.relabelled):,} have other labels than in the tables: {few(self.relabelled, 3)}')
     return '\n'.join(lines)
 
@@ -137,6 +138,7 @@ def index_tables(
     b = b.set_axis(['image_index', 'label', 'x1024', 'y1024', 'w1024', 'h1024'], axis=1).assign(source='NIH_BBox_2017')
     return {'index.csv': t, 'boxes.csv': b[b.image_index.isin(t.image_index)]}
 
+# %% ../nbs/24_nih128.ipynb #ad061919
 def make_nih128(
     root, # folder of an official download: Data_Entry_2017*.csv, images, and where wanted BBox_List_2017.csv
     out='nih128', # folder that is made; a call that was interrupted is continued by the same call

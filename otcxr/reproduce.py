@@ -6,8 +6,8 @@ Docs: https://otcxr.github.io/otcxr/reproduce.html.md"""
 
 # %% auto #0
 __all__ = ['METHODS', 'PAPER', 'QUIET', 'checkout', 'runs_dir', 'Profile', 'load_profile', 'PaperNotebook', 'inspect_artefact',
-           'describe_image', 'describe_table', 'environment', 'need_kernel', 'execute', 'code_of', 'data_state',
-           'state_of', 'is_up_to_date', 'make_artefacts', 'sweep_artefacts', 'reproduce']
+           'describe_image', 'describe_table', 'environment', 'need_kernel', 'execute', 'origins', 'check_origins',
+           'code_of', 'data_state', 'state_of', 'is_up_to_date', 'make_artefacts', 'sweep_artefacts', 'reproduce']
 
 # %% ../nbs/60_reproduce.ipynb #e48b98ba
 import contextlib
@@ -246,6 +246,33 @@ def execute(
         raise OtcxrError(f'{notebook.name}: the Python process died; most likely it ran out of memory. '
                          f'The partly executed copy is {copy}') from None
     except (RuntimeError, OSError) as e: raise OtcxrError(f'{notebook.name}: the Jupyter kernel of {kernel} does not start ({e})') from None
+
+# %% ../nbs/60_reproduce.ipynb #fa100917
+def origins(
+    profile:str, # its name
+) -> pd.DataFrame: # a row an artefact: its path, commit, dirty, and profile, the fingerprint of the profile's settings
+    "What all tables and figures of a profile say they came from. Raises `OtcxrError` for one that says nothing"
+    rows = []
+    for beside in sorted(f for folder in (results_dir(profile), figures_dir(profile)) for f in folder.glob('*.json')):
+        try:
+            about = json.loads(beside.read_text(encoding='utf-8'))
+            p, path = about['provenance'], beside.with_name(about['file'])
+            rows.append(dict(artefact=path, commit=p['commit'], dirty=p['dirty'], profile=fingerprint(p['params'])))
+        except (ValueError, KeyError, TypeError) as e: raise OtcxrError(f'{beside}: is no provenance of a table or figure ({e})') from None
+        inspect_artefact(path)
+    return pd.DataFrame(rows, columns=['artefact', 'commit', 'dirty', 'profile'])
+
+def check_origins(
+    profile:str, # its name
+) -> int: # how many tables and figures were looked at
+    "Raise `OtcxrError` with a list where the artefacts of a profile come from several commits or settings, or from code not committed"
+    t = origins(profile)
+    clean = t.commit.notna().all() and not t.dirty.any()
+    if clean and len(t[['commit', 'profile']].drop_duplicates()) <= 1: return len(t)
+    lines = [f"  commit {str(c)[:8]}{' with changes' if d else ''}, settings {p[:8]}: {', '.join(f.name for f in g.artefact)}"
+             for (c, d, p), g in t.groupby(['commit', 'dirty', 'profile'], sort=False, dropna=False)]
+    raise OtcxrError(f'profile {profile}: its tables and figures are not of one commit and one version of its settings:\n'
+                     + '\n'.join(lines))
 
 # %% ../nbs/60_reproduce.ipynb #58ffe2f5
 def code_of(

@@ -55,7 +55,7 @@ def scored_findings(
     if twice.any(): raise OtcxrError(f'{name}: image {df.image_id[twice].iloc[0]} stands there twice')
     return findings
 
-# %% ../nbs/53_predictions.ipynb #73e461d2
+# %% ../nbs/53_predictions.ipynb #35b23da9
 def save_predictions(
     df:pd.DataFrame, # of `predictions_table`: image_id, patient_id, split, a probability a finding, its label as 'label FINDING'
     path, # file to write, .parquet
@@ -70,6 +70,7 @@ def save_predictions(
     with atomic_path(path) as tmp: pq.write_table(table.replace_schema_metadata(metadata), tmp)
     return Path(path)
 
+# %% ../nbs/53_predictions.ipynb #73e461d2
 ABOUT = dict(method=str, protocol=str, fraction=(int, float), seed=int, pretraining_seed=int, weights=str, leak=str) # and their types
 
 def said_of_itself(
@@ -81,7 +82,7 @@ def said_of_itself(
     except (ValueError, RecursionError): about = None
     wrong = [k for k, kind in ABOUT.items() if isinstance(about, dict) and about.get(k) is not None and not isinstance(about[k], kind)]
     if not isinstance(about, dict) or wrong:
-        raise OtcxrError(f"{path}: what the file says of itself (its metadata 'otcxr') cannot be understood{': ' * bool(wrong)}{few(wrong)}")
+        raise OtcxrError(f"{path}: what the file says of itself, in its metadata, cannot be understood: {few(wrong or ['no object'])}")
     return {k: v for k, v in about.items() if v is not None}
 
 def load_predictions(
@@ -125,7 +126,7 @@ def aligned(
     results:dict, # {name: one result, or a list of one a seed}
     split:str, # split of the predictions
 ) -> tuple: # table of the first, F findings, {name: scores (N, F), or (S, N, F) of S seeds}
-    "The predictions of all results on the same images in the same order. Raises `OtcxrError` where images, findings, labels or patients differ"
+    "The predictions of all results on the same images in the same order. Raises `OtcxrError` where images, labels or patients differ"
     frames = {name: [_on_split(name, r, split) for r in (rs if isinstance(rs, (list, tuple)) else [rs])] for name, rs in results.items()}
     first, scores = next(iter(frames)), {}
     base = frames[first][0]
@@ -312,6 +313,7 @@ def read_runs(
     if not groups: raise OtcxrError('no files of predictions')
     return groups
 
+# %% ../nbs/53_predictions.ipynb #0db96781
 def warn_of_leaks(
     files, # parquet files of predictions, or NAME=FILE
 ):

@@ -82,7 +82,7 @@ def said_of_itself(
     except (ValueError, RecursionError): about = None
     wrong = [k for k, kind in ABOUT.items() if isinstance(about, dict) and about.get(k) is not None and not isinstance(about[k], kind)]
     if not isinstance(about, dict) or wrong:
-        raise OtcxrError(f"{path}: what the file says of itself, in its metadata, cannot be understood: {few(wrong or ['no object'])}")
+        raise OtcxrError(f"{path}: what the file says of itself, in its metadata, cannot be understood: {few(wrong or ['no JSON object'])}")
     return {k: v for k, v in about.items() if v is not None}
 
 def load_predictions(

@@ -17,6 +17,7 @@ setup(
     extras_require={
         "dicom": cfg["dicom_requirements"].split(),
         "export": cfg["export_requirements"].split(),
+        "log": cfg["log_requirements"].split(),
         "dev": " ".join(cfg[f"{extra}_requirements"] for extra in ("dev", "dicom", "export")).split(),
     },
     python_requires=">=" + cfg["min_python"],

@@ -54,10 +54,11 @@ def load_one(
     size:int, # side of the square in pixels
     crop, # see `resize`
     window, # see `to_uint8`
+    body_parts=(), # see `build_cache`
 ): # ([image, mask ...], (H, W) of the file, hash of its bytes), or (reason, None, None)
     "One image of a cache with its masks, or why it is set aside"
     try:
-        x = read_radiograph(path)
+        x = read_radiograph(path, body_parts)
         image = resize(to_uint8(x, window), size, crop)
         small = [shrink_mask(read_mask(m, x.shape, name), size, crop) for name, m in masks.items()]
         return [image, *small], x.shape, file_hash(path)
@@ -87,6 +88,7 @@ def plan_cache(
     name:str, # of the collection, where neither the reader nor the caller says it
     size:int, crop, window, findings, # see `build_cache`
     patients:str='', # see `build_cache`
+    body_parts=(), # see `build_cache`
 ): # the table, ordered by split; the plan, as it stands in the manifest
     "Check a table and say what its cache will be. Raises `OtcxrError` for a table of which none can be made"
     findings = list(table.attrs.get('findings', []) if findings is None else findings)
@@ -101,12 +103,14 @@ def plan_cache(
     source = fingerprint([table.drop(columns='path').to_csv(index=False), [Path(p).name for p in table.path]])
     whose = namespace(patients or table.attrs.get('patients'))
     plan = dict(name=name, whose=whose, size=size, crop=crop, window=window if window == 'full' else list(window), findings=findings,
-                masks=[c[5:] for c in table if c.startswith('mask:')], source=source, sources=table.attrs.get('sources', {}),
+                masks=[c[5:] for c in table if c.startswith('mask:')], body_parts=sorted(body_parts), source=source,
+                sources=table.attrs.get('sources', {}),
                 origin=table.attrs.get('origin', ''), files=len(table), version=otcxr.__version__)
     return table, plan
 
 # %% ../nbs/15_cache.ipynb #a1aec850
-_OPTIONS = {'size': None, 'crop': None, 'window': None, 'findings': None, 'source': None, 'masks': []} # and what an old manifest means
+_OPTIONS = {'size': None, 'crop': None, 'window': None, 'findings': None, 'source': None, # and what an old manifest means
+            'masks': [], 'body_parts': []}
 
 def need_same_plan(
     old:dict, # of a cache, finished or not
@@ -363,7 +367,7 @@ def append_images(self:CacheBuild, journal, workers, progress):
     "Load what the journal does not have yet, block by block, in the table's order"
     plan, jobs = self.plan, self.jobs()
     window = 'full' if plan['window'] == 'full' else tuple(plan['window'])
-    load = partial(load_one, size=plan['size'], crop=plan['crop'], window=window)
+    load = partial(load_one, size=plan['size'], crop=plan['crop'], window=window, body_parts=plan['body_parts'])
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(self.folder/f, 'ab', buffering=0)) for f in array_files(plan['masks'])]
         pool = stack.enter_context(ThreadPoolExecutor(workers or n_cores()))
@@ -616,13 +620,15 @@ def build_cache(
     findings=None, # else as the reader says
     name=None, # else as the reader says, or the folder's
     patients=None, # whose patients the ids are, see `otcxr.overlap`; else as the reader says
+    body_parts=(), # words for the chest in DICOM files, beside those that `otcxr.dicom.names_chest` knows
 ) -> Radiographs: # memory-mapped; `skipped` lists the files that were set aside, with the reason
     """Shrink all images of a table into one memory-mapped array.
     A call that was killed is continued by the same call; a finished cache is opened, or made again below `cache_home` where files have
     changed. Raises `OtcxrError` when the folder holds a cache with other options or of other files, when the disk is full, and when no file
     can be used"""
     out = Path(out).absolute()
-    table, plan = plan_cache(table, name or table.attrs.get('name', out.name), size, crop, window, findings, patients)
+    table, plan = plan_cache(table, name or table.attrs.get('name', out.name), size, crop, window, findings, patients,
+                             body_parts)
     build = CacheBuild(table, plan, out)
     if is_cache(out) and build.still_valid(): return open_same(out, plan)
     with disk_full_as_error(out, build.bytes_needed):

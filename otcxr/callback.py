@@ -6,9 +6,9 @@ Docs: https://otcxr.github.io/otcxr/callback.html.md"""
 
 # %% auto #0
 __all__ = ['epoch_order', 'BatchLoader', 'ResumableLearner', 'PretrainLearner', 'view_seed', 'MakeViews', 'lr_at', 'Schedule',
-           'GradNorm', 'NonFiniteError', 'first_nonfinite', 'NonFinite', 'read_history', 'cut_history', 'loss_names',
-           'LossParts', 'plot_history', 'need_finite', 'CollapseWatch', 'KeepBest', 'Checkpoint', 'continue_run',
-           'pick_progress', 'show_progress']
+           'GradNorm', 'Accumulate', 'accumulated', 'known_settings', 'NonFiniteError', 'first_nonfinite', 'NonFinite',
+           'read_history', 'cut_history', 'loss_names', 'LossParts', 'plot_history', 'need_finite', 'CollapseWatch',
+           'KeepBest', 'Checkpoint', 'continue_run', 'pick_progress', 'show_progress']
 
 # %% ../nbs/40_callback.ipynb #8e224182
 import warnings
@@ -21,7 +21,8 @@ import math
 import sys
 import time
 import zipfile
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
@@ -30,8 +31,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from fastai.callback.core import Callback, CancelEpochException, CancelFitException
+from fastai.callback.core import Callback, CancelBatchException, CancelEpochException, CancelFitException
 from fastai.callback.progress import ProgressCallback
+from fastai.callback.training import GradientAccumulation
 from fastai.data.load import DataLoader
 from fastai.learner import Learner, ValueMetric
 from fastai.torch_core import to_device
@@ -114,15 +116,15 @@ class ResumableLearner(Learner):
         self.pred = _float(out)
         self('after_pred')
         self.loss_grad = self.batch_loss()
-        self.loss = self.loss_grad.detach()
+        self.loss = self.loss_grad.detach().clone()
         self('after_loss')
-        self._do_grad_opt()
+        with suppress(CancelBatchException): self._do_grad_opt() # raised where the gradient is kept for a later step
         self.step += 1
 
     def _do_epoch(self): self._do_epoch_train()
 
     def _do_fit(self):
-        steps = self.dls.train.steps
+        steps, self.train_iter = self.dls.train.steps, self.step # fastai counts from 0 in every `fit`
         for epoch in range(self.step//steps, self.n_epoch):
             self.epoch = self.dls.train.epoch = epoch
             self.dls.train.start = self.step - epoch*steps
@@ -143,7 +145,7 @@ class PretrainLearner(ResumableLearner):
 
     def batch_loss(self): # 0-d tensor; all parts in `self.parts`
         self.parts = self.model.loss(self.pred)
-        return self.parts['loss']
+        return self.parts['loss'].clone() # what is derived may be scaled in place, what is recorded not
 
 # %% ../nbs/40_callback.ipynb #da014449
 def view_seed(
@@ -216,10 +218,46 @@ class GradNorm(Callback):
         clip:float|None=None, # longest gradient let through; None: never clip
     ): self.clip = clip
 
+    def before_batch(self): self.learn.grad_norm = math.nan # until the weights are to move
+
     def before_step(self):
         grads = [p.grad for p in self.model.parameters() if p.grad is not None]
         self.learn.grad_norm = norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))).item()
         if self.clip and math.isfinite(norm) and norm > self.clip: torch._foreach_mul_(grads, self.clip/norm)
+
+# %% ../nbs/40_callback.ipynb #219feaeb
+class Accumulate(GradientAccumulation):
+    "fastai's `GradientAccumulation`, by batches, and across an interruption"
+    def __init__(self,
+        batches:int, # whose gradients are averaged before the weights move
+    ):
+        super().__init__(batches)
+        self.batches, self.count = batches, 0
+
+    def before_fit(self): self.n_acc = self.batches*self.dls.train.bs # fastai counts images
+
+    def state_dict(self):
+        grads = {k: p.grad for k, p in self.model.named_parameters() if p.grad is not None}
+        return dict(count=self.count, grads=grads if self.count else {})
+
+    def load_state_dict(self, state):
+        self.count = state['count']
+        for k, p in self.model.named_parameters(): p.grad = state['grads'].get(k)
+
+def accumulated(
+    batches:int, # whose gradients are averaged
+    steps:int, # batches of the run
+) -> list: # of callbacks: none for 1
+    "The callback where it is needed. Raises `OtcxrError` where the weights would never move"
+    if batches > steps: raise OtcxrError(f'accumulate is {batches}, but the run has {steps} batches: the weights would never move')
+    return [Accumulate(batches)] if batches > 1 else []
+
+# %% ../nbs/40_callback.ipynb #03cc09c2
+def known_settings(
+    cfg:Config, # with `accumulate`
+) -> dict: # as `to_dict`, without `accumulate` where it is 1
+    "What a fingerprint is taken of"
+    return {k: v for k, v in cfg.to_dict().items() if (k, v) != ('accumulate', 1)}
 
 # %% ../nbs/40_callback.ipynb #4915cc64
 class NonFiniteError(OtcxrError):
@@ -359,7 +397,8 @@ class LossParts(Callback):
         self.part_names, monitors = loss_names(self.learn)
         self.names = self.part_names + monitors
         shown = [*self.names[1:], 'grad_norm', 'images_per_s', 'wait']
-        self.learn.metrics = [ValueMetric(lambda k=k: self.rows[-1].get(k, math.nan), k) for k in shown]
+        def last(k): return math.nan if self.rows[-1].get(k) is None else self.rows[-1][k]
+        self.learn.metrics = [ValueMetric(partial(last, k), k) for k in shown]
 
     def before_train(self): self.timer = dict.fromkeys(self.sums, self.clock())
     def clock(self): return np.array([time.perf_counter(), self.dls.train.waited, self.make_views.took, self.learn.step])
@@ -377,7 +416,8 @@ class LossParts(Callback):
         now = self.parts | self.monitors_now
         values = torch.stack([v.detach().float() for v in now.values()]).tolist()
         for sums in self.sums.values():
-            for k, v in [*zip(now, values), ('grad_norm', self.grad_norm)]:
+            norm = [] if math.isnan(self.grad_norm) else [('grad_norm', self.grad_norm)]
+            for k, v in [*zip(now, values), *norm]:
                 total, n = sums.get(k, (0., 0))
                 sums[k] = (total + v, n + 1)
         for kind, end in self.ends(self.learn.step).items():

@@ -6,14 +6,14 @@ Docs: https://otcxr.github.io/otcxr/cli.html.md"""
 
 # %% auto #0
 __all__ = ['COMMANDS', 'RENAMED', 'FILES', 'ABOUT', 'GROUPS', 'EXAMPLES', 'SOURCE', 'CONFIG', 'Data', 'Folder', 'WEIGHTS',
-           'Weights', 'Pixels', 'Number', 'Set', 'Split', 'Percent', 'Seeds', 'Patients', 'Leak', 'MASK', 'EXPLAINED',
-           'THRESHOLD', 'NETWORK', 'TO', 'Column', 'Images', 'Findings', 'Uncertain', 'Masks', 'command', 'Renamed',
-           'CommandParser', 'HelpFormatter', 'add_command', 'create_parser', 'keep_streams', 'drop_output', 'show_note',
-           'run_command', 'main', 'shares', 'read_config', 'print_config', 'print_rows', 'print_scores',
-           'pretrain_command', 'probe_command', 'finetune_command', 'print_method', 'score_command', 'segment_command',
-           'load_masks', 'explain_command', 'correspondence_command', 'export_command', 'predict_command',
-           'reader_options', 'data_check_command', 'data_audit_command', 'data_cache_command', 'data_nih128_command',
-           'reproduce_command', 'completion_command']
+           'Weights', 'Pixels', 'Number', 'Set', 'Arch', 'Init', 'Log', 'Accumulate', 'Precision', 'Split', 'Percent',
+           'Seeds', 'Patients', 'Leak', 'MASK', 'EXPLAINED', 'THRESHOLD', 'NETWORK', 'TO', 'Column', 'Images',
+           'Findings', 'Uncertain', 'Masks', 'command', 'Renamed', 'CommandParser', 'HelpFormatter', 'add_command',
+           'create_parser', 'keep_streams', 'drop_output', 'show_note', 'run_command', 'main', 'shares', 'read_config',
+           'print_config', 'print_rows', 'print_scores', 'pretrain_command', 'probe_command', 'finetune_command',
+           'print_method', 'score_command', 'segment_command', 'load_masks', 'explain_command',
+           'correspondence_command', 'export_command', 'predict_command', 'reader_options', 'data_check_command',
+           'data_audit_command', 'data_cache_command', 'data_nih128_command', 'reproduce_command', 'completion_command']
 
 # %% ../nbs/70_cli.ipynb #40f09fe7
 import argparse
@@ -200,6 +200,15 @@ Weights = Annotated[str, WEIGHTS, dict(nargs='+', metavar='WEIGHTS', opt=False)]
 Pixels = Annotated[int, dict(metavar='PX')]
 Number = Annotated[int, dict(metavar='N')]
 Set = Annotated[str, dict(action='append', metavar='KEY=VALUE')]
+Arch = Annotated[str, 'network: a name of torchvision (resnet18, densenet121, convnext_tiny ...) or timm/NAME; default: resnet18',
+                 dict(metavar='ARCH')]
+Init = Annotated[str, "weights to begin with: 'imagenet', a file (.pth, .safetensors), or the folder of a run; default: random",
+                 dict(metavar='INIT')]
+Log = Annotated[str, "watch the training there too; the files lie in tensorboard/ or wandb/ of the run's folder",
+                dict(choices=('tensorboard', 'wandb'))]
+Accumulate = Annotated[int, 'batches whose gradients are averaged before the weights move; default: 1', dict(metavar='N')]
+Precision = Annotated[str, 'of the forward pass in training; auto: bf16 where the processor multiplies it in hardware, else fp32',
+                      dict(choices=('auto', 'fp32', 'bf16'))]
 Split = Annotated[str, 'what is measured; valid leaves test untouched while something is still being chosen',
                   dict(choices=('valid', 'test'))]
 Percent = Annotated[float, 'shares of the training patients whose labels are used, in percent, such as 1 10 100',
@@ -273,22 +282,23 @@ def pretrain_command(
     size:Pixels=None, # side of the views
     epochs:Number=None, # passes over the images
     batch_size:Number=None, # images of a batch
+    accumulate:Accumulate=None,
+    precision:Precision=None,
     seed:Number=None, # of weights, order and views
-    arch:Annotated[str, 'network: a name of torchvision (resnet18, densenet121, convnext_tiny ...) or timm/NAME; default: resnet18',
-                   dict(metavar='ARCH')]=None,
-    init:Annotated[str, "weights to begin with: 'imagenet', a file (.pth, .safetensors), or the folder of a run; default: random",
-                   dict(metavar='INIT')]=None,
+    arch:Arch=None,
+    init:Init=None,
     out:Folder=None, # folder of the run
     set:Set=None, # any other field of the configuration, such as model.eps=0.1; may be repeated
     restart:bool=False, # delete the run that the folder holds and begin again
+    log:Log=None,
     keep_checkpoint:bool=False, # keep checkpoint.pt, four times as large as the weights, beside the finished run
     show_config:bool=False, # print the configuration as YAML and stop
 ):
     "Pre-train an encoder on radiographs, without labels. From a configuration to weights"
     from otcxr.core import default_device
     from otcxr.pretrain import PretrainConfig, pick_precision, pretrain
-    typed = dict(data=data, data_size=data_size, size=size, epochs=epochs, batch_size=batch_size, seed=seed, init=init, out=out)
-    typed['model.arch'] = arch
+    typed = dict(data=data, data_size=data_size, size=size, epochs=epochs, batch_size=batch_size, seed=seed, init=init, out=out,
+                 accumulate=accumulate, precision=precision) | {'model.arch': arch}
     cfg = read_config(PretrainConfig, config, {k: v for k, v in typed.items() if v is not None} | parse_settings(set or []))
     if show_config: return print_config(cfg)
     if not (config or data or out or set):
@@ -297,7 +307,7 @@ def pretrain_command(
     device = default_device()
     how = f'{cfg.epochs} epochs of batches of {cfg.batch_size}, {pick_precision(cfg.precision, device)} on {device}'
     print(f'{cfg.model.method} ({cfg.model.arch}) on {cfg.data}, views of {cfg.size} px, {how}, into {cfg.out}', flush=True)
-    result = pretrain(cfg, resume=not restart, keep_checkpoint=keep_checkpoint)
+    result = pretrain(cfg, resume=not restart, keep_checkpoint=keep_checkpoint, log=log)
     when = 'finished before' if result.learner is None else 'finished'
     print(f'{when}: the weights are in {result.weights}, the record in {result.out}/history.csv')
 
@@ -335,12 +345,15 @@ def finetune_command(
     size:Pixels=None, # side at which the network sees the images; default: the configuration's
     epochs:Number=None, # passes over the labelled images
     batch_size:Number=None, # images of a batch
+    accumulate:Accumulate=None,
+    precision:Precision=None,
     fractions:Percent=(100.,),
     seeds:Seeds=(0,), # each draws other patients for a share, another head and other views; the tables show means over them
     config:Annotated[str, CONFIG, dict(metavar='FILE')]=None,
     set:Set=None, # any other field of the configuration, such as lr=3e-4, ema=0.99 or freeze=true; may be repeated
     split:Split='test',
     allow_leak:Leak=False,
+    log:Log=None,
     out:Folder='runs/finetune', # folder of the runs, tables and provenance
     show_config:bool=False, # print the configuration as YAML and stop
 ):
@@ -348,13 +361,13 @@ def finetune_command(
     "with intervals over patients and paired differences"
     from otcxr.finetune import FinetuneConfig, finetune_weights
     from otcxr.predictions import print_labels
-    typed = dict(size=size, epochs=epochs, batch_size=batch_size)
+    typed = dict(size=size, epochs=epochs, batch_size=batch_size, accumulate=accumulate, precision=precision)
     changes = {k: v for k, v in typed.items() if v is not None} | parse_settings(set or [])
     for key in ('fraction', 'seed'):
         if key in changes: raise OtcxrError(f'--set {key}={changes[key]}: use --{key}s')
     cfg = read_config(FinetuneConfig, config, changes)
     if show_config: return print_config(cfg)
-    table, comparison, runs = finetune_weights(weights, data, shares(fractions), seeds, cfg, out, split, allow_leak)
+    table, comparison, runs = finetune_weights(weights, data, shares(fractions), seeds, cfg, out, split, allow_leak, log=log)
     def best(r): return ', best epoch ' + '/'.join(str(runs[r.method, r.fraction, s].best_epoch) for s in seeds)
     print_labels(pd.read_csv(Path(out)/'labels.csv', keep_default_na=False))
     print_scores(table, comparison, split, best)
@@ -410,8 +423,10 @@ def segment_command(
     blank_mask:Annotated[str, dict(choices=('unknown', 'empty'))]='unknown', # what an image of a CSV without a mask has; unknown: left out
     image_size:Pixels=None, # side of images and masks, at which Dice is measured; default: a cache's own, else 128
     size:Pixels=None, # side at which the network sees the images; default: that of the images
-    steps:Number=None, # updates, at most
+    steps:Number=None, # batches, at most
     batch_size:Number=None, # images of a batch
+    accumulate:Accumulate=None,
+    precision:Precision=None,
     seeds:Seeds=None, # each draws another decoder, order and views; the tables show means over them; default: the configuration's
     seed:Number=None, # a single one
     set:Set=None, # any other field of the configuration, such as loss=focal_dice; may be repeated
@@ -419,15 +434,17 @@ def segment_command(
     split:Split='test',
     allow_leak:Leak=False,
     restart:bool=False, # begin again what lies in the folder
+    log:Log=None,
     out:Folder='runs/segment', # folder of the results
 ):
     "Train a U-Net on pre-trained encoders and measure its masks. Three Dice numbers and the AUROC of images, "\
     "with intervals over patients and paired differences"
     from otcxr.segment import SegmentConfig, segment_weights
-    typed = dict(size=size, steps=steps, batch_size=batch_size, seed=seed)
+    typed = dict(size=size, steps=steps, batch_size=batch_size, seed=seed, accumulate=accumulate, precision=precision)
     cfg = SegmentConfig.from_dict({k: v for k, v in typed.items() if v is not None} | parse_settings(set or []))
     images, mask = load_masks(data, mask, image_size, blank_mask)
-    _, paired, found = segment_weights(weights, images, mask, cfg, out, random_init, split, allow_leak, not restart, seeds=seeds)
+    _, paired, found = segment_weights(weights, images, mask, cfg, out, random_init, split, allow_leak, not restart, seeds=seeds,
+                                       log=log)
     for name, results in found.items():
         for r in results: print(f'{name}: {r}')
     if len(paired):
@@ -618,17 +635,21 @@ def data_cache_command(
     uncertain:Uncertain=None,
     boxes:Column=None, # ... of boxes: [[finding, x, y, width, height], ...] as fractions of the frame
     mask:Masks=None,
+    body_part:Annotated[str, dict(nargs='+', metavar='WORD')]=None, # for the chest in DICOM headers, beside the usual ones
     keep:Annotated[str, dict(nargs='+', metavar='COLUMN')]=None, # ... that stay in the cache's table, such as age; others are not copied
 ):
     "Read all images once, into a folder that every command opens at once. The folder is what every command takes as --data. "\
     "Files that cannot be used are set aside and listed in skipped.csv. A call that was interrupted is continued by the same call"
     from otcxr.datasets import load_radiographs
     options = reader_options(mask, images=images, id=id, patient=patient, file=file, split=split, view=view, findings=findings,
-                             uncertain=uncertain, boxes=boxes, keep=keep, missing='drop' if partial else None)
+                             uncertain=uncertain, boxes=boxes, keep=keep, body_parts=body_part,
+                             missing='drop' if partial else None)
     d = load_radiographs(path, size, crop, out, workers, patients=patients, **options)
     print(f"{d}\n{d.table.attrs['origin']}" if d.table.attrs.get('origin') else d)
     for r in d.skipped.head(10).itertuples(): print(f'set aside: {r.path}: {r.reason}')
     listed = f', listed in {out}/skipped.csv' if len(d.skipped) else ''
+    if d.skipped.reason.str.contains('is no chest image').any():
+        print('where these are chest images, name the word in the header: --body-part WORD, with another --out')
     print(f'{len(d.skipped):,} files set aside{listed}; the cache is {out}')
 
 # %% ../nbs/70_cli.ipynb #218128f6

@@ -415,19 +415,22 @@ def _plain_letters(text):
 
 def names_chest(
     body_part: str, # as the file has it
+    also=(), # further words, or whole entries, that name the chest
 ) -> bool:
     "Whether a part of the body is the chest, or is not said"
     text = _plain_letters(body_part).strip()
     letters, words = re.sub(r'[\W_]+', '', text), re.split(r'[\W_]+', text)
+    if {text, *words} & {_plain_letters(word).strip() for word in also}: return True
     if not letters or text in _SAYS_NOTHING: return True
     if _SPINE.search(text): return False
     whole = any(w in _CHEST_WORDS or w.startswith('LUNG') for w in words)
     return whole or any(_plain_letters(p) in letters for p in _CHEST_PARTS)
 
 # %% ../nbs/11_dicom.ipynb #2fc0d4a1
-@patch(as_prop=True)
-def refused(
+@patch
+def why_refused(
     self: DicomInfo,
+    body_parts=(), # further words for the chest, see `names_chest`
 ): # text, or None
     "Why a strict reader refuses the file"
     if self.frames != 1: return f'holds {self.frames} frames, a radiograph has one'
@@ -435,9 +438,14 @@ def refused(
         return f'is a colour image ({self.photometric[:20] or "unsaid"})'
     if self.photometric not in ('MONOCHROME1', 'MONOCHROME2'): return f'is neither MONOCHROME1 nor MONOCHROME2 ({self.photometric[:20]})'
     if self.modality not in ('', 'CR', 'DX', 'DR', 'RG', 'XR', 'OT', 'SC'): return f'is no radiograph (modality {self.modality[:16]!r})'
-    if not names_chest(self.body_part):
+    if not names_chest(self.body_part, body_parts):
         return f'is no chest image (body part {self.body_part[:16]!r})'
     if self.intent == 'FOR PROCESSING': return 'holds raw detector values (for processing, not for presentation)'
+
+@patch(as_prop=True)
+def refused(self: DicomInfo): # text, or None
+    "`why_refused`, with the words for the chest that are known here"
+    return self.why_refused()
 
 # %% ../nbs/11_dicom.ipynb #3f68c07b
 def body_part(
@@ -866,11 +874,13 @@ def dicom_image(
     ds, # the parsed file
     window=None, # as `read_dicom` takes it
     strict: bool = True, # as for `read_dicom`
+    body_parts=(), # as for `read_dicom`
     notes: list | None = None, # to which it is added what had to be mended, passed over or left out
 ) -> np.ndarray: # (H, W) uint8 or uint16
     "From the parsed file to grey values. Raises `ValueError`, or what a decoder raises"
     info = describe_dicom(ds, notes)
-    if strict and info.refused: raise ValueError(f'{info.refused}; read_dicom(..., strict=False) reads it')
+    refused = info.why_refused(body_parts) if strict else None
+    if refused: raise ValueError(f'{refused}; read_dicom(..., strict=False) reads it')
     x, bits, low = stored_pixels(ds, info)
     if x.shape[:2] != info.shape: raise ValueError(f'damaged: {x.shape} pixels were decoded instead of {info.shape}')
     x = one_channel(x, info.photometric)
@@ -916,9 +926,10 @@ def read_dicom(
     path, # a DICOM file
     window=None, # number of one of `dicom_info(path).windows`, (center, width), or 'range'; None: the first, without any 'range'
     strict: bool = True, # refuse what is no plain radiograph of a chest; False: the first frame, as grey, of whatever it is
+    body_parts=(), # further words for the chest, see `names_chest`
 ) -> np.ndarray: # (H, W) of square pixels: uint8 where at most 8 bits are stored, else uint16 over its full range
     "Read the image of a DICOM file, bright where much was absorbed. Raises `RadiographError`"
-    return decode_dicom(path, _dicom_bytes(path), window=window, strict=strict)
+    return decode_dicom(path, _dicom_bytes(path), window=window, strict=strict, body_parts=body_parts)
 
 # %% ../nbs/11_dicom.ipynb #8a5eb4fc
 def lossless_jpeg(

@@ -17,8 +17,10 @@ from otcxr.callback import (
     KeepBest,
     ResumableLearner,
     Schedule,
+    accumulated,
     continue_run,
     epoch_order,
+    known_settings,
     pick_progress,
     show_progress,
     view_seed,
@@ -50,10 +52,11 @@ from .augment import Augment, augment_preset, make_view
 from .collection import Radiographs, labels_of
 from .config import Config
 from .core import OtcxrError, default_device, percent, plain_name, seed_everything
-from .datasets import load_radiographs
+from .datasets import load_radiographs, need_labels
 from .encoder import Encoder
 from .encoders import leak_of, load_encoders, seen_by_network
 from .features import Classifier, encoder_key, load_classifier, predict, predictions_table, save_classifier
+from .loggers import LOG_FILES, logged, need_logger
 from .metrics import macro_auroc
 from .predictions import load_predictions, save_predictions, score_grid
 from .pretrain import adamw, autocast_of, param_groups
@@ -73,6 +76,7 @@ class FinetuneConfig(Config):
     patience: Optional[int] = None
     min_steps: int = 50 # of an epoch; a small training split is gone through several times
     batch_size: int = 64
+    accumulate: int = 1 # batches whose gradients are averaged before the weights move
     lr: float = 1e-3 # of the head, at the top of the cycle (AdamW)
     encoder_lr: float = .3 # of the encoder, as a share of `lr`
     wd: float = .01 # weight decay, not of biases and norms
@@ -82,7 +86,10 @@ class FinetuneConfig(Config):
     size: Optional[int] = None # side of views and of images at evaluation, in pixels; None: the size that the encoder was made for
     augment: str = 'cxr' # preset of the views: 'cxr' or 'paper'
     views: dict = field(default_factory=dict) # fields of `otcxr.augment.Augment` that differ from the preset
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto' # of the forward pass in training, as in pre-training; evaluation is fp32
+    # of the forward pass in training; auto: bf16 where the processor multiplies it in hardware, else fp32
+    precision: Literal['auto', 'fp32', 'bf16'] = 'auto'
+
+    fingerprint = property(known_settings)
 
     def __post_init__(self):
         super().__post_init__()
@@ -101,7 +108,7 @@ def view_config(self:FinetuneConfig,
 def check(self:FinetuneConfig):
     "Raise `OtcxrError` for a value out of range"
     def bad(key, why, more=''): return OtcxrError(f'FinetuneConfig.{key} {why}, got {getattr(self, key)}{more}')
-    for k in ('epochs', 'patience', 'min_steps', 'lr', 'encoder_lr'):
+    for k in ('epochs', 'patience', 'min_steps', 'accumulate', 'lr', 'encoder_lr'):
         if getattr(self, k) is not None and getattr(self, k) <= 0:
             raise bad(k, 'must be positive', '; for a frozen encoder set freeze' if k == 'encoder_lr' else '')
     for k in ('seed', 'wd', 'frozen_epochs'):
@@ -177,8 +184,7 @@ class EMA(Callback):
     def create(self): self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(self.decay), use_buffers=True)
     def before_fit(self):
         if self.averaged is None: self.create()
-    def after_batch(self):
-        if self.training: self.averaged.update_parameters(self.model)
+    def after_step(self): self.averaged.update_parameters(self.model)
     def state_dict(self): return self.averaged.state_dict()
     def load_state_dict(self, state):
         self.create()
@@ -271,6 +277,7 @@ def finetune_learner(
     cbs = [OneView(cfg.view_config(model.size), cfg.seed), Schedule(**one_cycle(cfg, loader.steps)), best]
     if cfg.freeze or cfg.frozen_epochs: cbs.append(Frozen(cfg.epochs if cfg.freeze else cfg.frozen_epochs))
     if cfg.ema: cbs.append(EMA(cfg.ema))
+    cbs += accumulated(cfg.accumulate, cfg.epochs*loader.steps)
     model.to(device)
     return ResumableLearner(DataLoaders(loader, device=device), model, autocast_of(cfg.precision, device), loss_func=masked_bce,
                             opt_func=partial(adamw, wd=cfg.wd), splitter=finetune_groups, lr=cfg.lr, cbs=cbs)
@@ -375,11 +382,12 @@ def fit_best(
     epochs:int,
     progress:str, # 'bar', 'lines' or 'none'
     skipped:dict, # findings without a head, with the reason
+    logging=nullcontext, # a function that returns the context of training, of `otcxr.loggers.logged`
 ):
     "Train, and put the state back that was best on validation"
     if progress == 'bar': print(title)
     show_progress(learn, progress, lambda row: print(f'{title}: {finetune_line(row, epochs)}', flush=True))
-    learn.fit(epochs)
+    with logging(): learn.fit(epochs)
     best_model(learn, skipped)
 
 # %% ../nbs/54_finetune.ipynb #bc18269a
@@ -397,9 +405,11 @@ def finetune(
     allow_shared_patients:bool=False, # True: do not refuse patients that stand in two splits
     seen:Optional[pd.DataFrame]=None, # what the encoder was trained on, of `otcxr.encoders.seen_by_network`
     leak:Optional[str]=None, # what `otcxr.encoders.leak_of` found, for the files
+    log:Optional[Literal['tensorboard', 'wandb']]=None, # watch the run there too, see `otcxr.loggers`
 ) -> FinetuneResult:
     "Train encoder and head on the labelled share, keep the epoch that is best on validation, predict. Raises `OtcxrError` for bad input"
     start, cfg, progress = time.time(), cfg or FinetuneConfig(), pick_progress(progress)
+    need_logger(log, out)
     out, key = out and Path(out), run_key(encoder, data, cfg, findings, split, allow_shared_patients)
     if out and (done := read_finetuning(out, key)): return done
     rows = np.arange(len(data))[:, None]
@@ -410,9 +420,10 @@ def finetune(
     learn = finetune_learner(model, data, cfg, splits['train'][0][:, 0], skipped, device, out and out/'history.csv')
     with open_run(out, FINETUNE_FILES) if out else nullcontext():
         if out and (done := read_finetuning(out, key)): return done # by another process, meanwhile
-        if out and not (out/'checkpoint.pt').exists(): clear_run(out, FINETUNE_FILES) # nothing of another start stays beside this one
+        if out and not (out/'checkpoint.pt').exists(): clear_run(out, (*FINETUNE_FILES, *LOG_FILES)) # nothing of another start stays
         if out: continue_run(learn, Checkpoint(out/'checkpoint.pt', cfg, key), out/'history.csv')
-        fit_best(learn, f'{name}, {percent(cfg.fraction)}, seed {cfg.seed}', cfg.epochs, progress, skipped)
+        fit_best(learn, f'{name}, {percent(cfg.fraction)}, seed {cfg.seed}', cfg.epochs, progress, skipped,
+                 partial(logged, learn, log, out, cfg))
         predictions = {p: predictions_table(predict(model, d), d.table, findings) for p, d in measured.items()}
         history, network = pd.DataFrame(learn.best_epoch.rows), None if out else model.cpu().eval()
         r = FinetuneResult(findings, skipped, labels, history, predictions, out, network)
@@ -454,17 +465,21 @@ def finetune_weights(
     allow_leak:bool=False, # True: go on where an encoder has seen patients of that split
     device:Optional[str]=None, # where to train; None: the fastest there is
     progress:Literal['auto', 'bar', 'lines', 'none']='auto', # as for `finetune`
+    log:Optional[Literal['tensorboard', 'wandb']]=None, # as for `finetune`
 ) -> tuple: # (table: method, protocol, fraction, finding, metric ...; the same of paired differences; {(method, fraction, seed): run})
     "Fine-tune every encoder at every fraction with every seed; tables as those of `otcxr.predictions.probe_weights`"
+    need_logger(log, out)
     start, loaded, cfg = time.time(), load_encoders(weights), cfg or FinetuneConfig()
     configs = {name: c for name, (_, c, _) in loaded.items()}
     first = next(iter(configs.values()))
-    data = load_radiographs(first.data, size=first.data_size) if data is None else load_radiographs(data)
+    source = first.data if data is None else data
+    data = load_radiographs(source, size=first.data_size if data is None else None)
+    need_labels(data, source)
     leak = {name: leak_of(name, file, data, split, allow_leak) for name, (_, _, file) in loaded.items()} # before any work
     runs, grid, fractions = {}, {}, fittable_fractions(data, fractions, seeds)
     for name, (encoder, c, file) in loaded.items():
         runs |= finetune_grid({name: encoder}, data, cfg, fractions, seeds, out, split=split, pretraining_seed=c.seed, device=device,
-                              progress=progress, seen=seen_by_network(file), leak=leak[name])
+                              progress=progress, seen=seen_by_network(file), leak=leak[name], log=log)
     for (name, q, _), r in runs.items(): grid.setdefault((name, 'finetune', q), []).append(r)
     table, comparison = score_grid(grid, split)
     tables = {'finetune.csv': table, 'labels.csv': label_fractions_of(data, fractions, seeds)}

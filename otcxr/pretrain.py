@@ -22,7 +22,9 @@ from otcxr.callback import (
     NonFinite,
     PretrainLearner,
     Schedule,
+    accumulated,
     continue_run,
+    known_settings,
     lr_at,
     need_finite,
     pick_progress,
@@ -75,6 +77,7 @@ from .datasets import load_radiographs
 from .encoder import Encoder, metadata_of
 from .folders import release_folder
 from .init import find_init, load_init, warn_of_stride
+from .loggers import LOG_FILES, logged, need_logger
 from .method import MethodConfig
 from .methods import create_model
 from .otcxr import OTCXRConfig
@@ -94,16 +97,20 @@ class PretrainConfig(Config):
     views: dict = field(default_factory=dict) # fields of `otcxr.augment.Augment` that differ from the preset
     epochs: int = 20
     batch_size: int = 128
+    accumulate: int = 1 # batches whose gradients are averaged before the weights move; not the same as a larger batch
     optimizer: Literal['adamw', 'lars'] = 'adamw'
-    lr: Optional[float] = None # at the top of the schedule; None: 1e-3 for adamw, 0.2 * batch_size / 256 for lars
+    lr: Optional[float] = None # at the top of the schedule; None: 1e-3 for adamw, 0.2 * batch_size * accumulate / 256 for lars
     wd: Optional[float] = None # weight decay, not of biases and norms; None: 0.05 for adamw, 1e-6 for lars
     warmup_epochs: float = 1. # linear warm-up, then cosine to zero
     clip: Optional[float] = None # longest gradient that is let through; None: no clipping
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto' # of the forward pass; auto: bf16 where the device is made for it
+    # of the forward pass in training; auto: bf16 where the processor multiplies it in hardware, else fp32
+    precision: Literal['auto', 'fp32', 'bf16'] = 'auto'
     seed: int = 0
     log_every: int = 10 # steps between two rows of history.csv
     checkpoint_minutes: float = 5. # longest time between two checkpoints; one is written after every epoch too
     out: str = 'runs/pretrain' # folder of the run
+
+    fingerprint = property(known_settings)
 
     def __post_init__(self):
         super().__post_init__()
@@ -117,7 +124,7 @@ FREE_FIELDS = ('out', 'data', 'log_every', 'checkpoint_minutes') # a run may be 
 def check(self:PretrainConfig):
     "Raise `OtcxrError` for a value out of range"
     def bad(key, why): return OtcxrError(f'PretrainConfig.{key} {why}, got {getattr(self, key)}')
-    for k in ('epochs', 'size', 'data_size', 'log_every', 'checkpoint_minutes'):
+    for k in ('epochs', 'size', 'data_size', 'accumulate', 'log_every', 'checkpoint_minutes'):
         if getattr(self, k) is not None and getattr(self, k) <= 0: raise bad(k, 'must be positive')
     for k in ('lr', 'clip'):
         if getattr(self, k) is not None and getattr(self, k) <= 0:
@@ -137,7 +144,7 @@ def view_config(self:PretrainConfig) -> Augment:
 @patch(as_prop=True)
 def top_lr(self:PretrainConfig) -> float:
     "The learning rate at the top of the schedule"
-    return self.lr or (1e-3 if self.optimizer == 'adamw' else .2*self.batch_size/256)
+    return self.lr or (1e-3 if self.optimizer == 'adamw' else .2*self.batch_size*self.accumulate/256)
 
 @patch(as_prop=True)
 def decay(self:PretrainConfig) -> float:
@@ -244,7 +251,8 @@ def create_learner(
     schedule = partial(lr_at, total=cfg.epochs*loader.steps, warmup=round(cfg.warmup_epochs*loader.steps), lr=cfg.top_lr)
     record = LossParts(cfg.log_every, out and Path(out)/'history.csv')
     optimizer = partial(adamw if cfg.optimizer == 'adamw' else lars, wd=cfg.decay)
-    cbs = [MakeViews(cfg.view_config(), cfg.seed), Schedule(lr=schedule), GradNorm(cfg.clip), NonFinite(out), record, CollapseWatch()]
+    cbs = [MakeViews(cfg.view_config(), cfg.seed), Schedule(lr=schedule), GradNorm(cfg.clip), NonFinite(out), record, CollapseWatch(),
+           *accumulated(cfg.accumulate, cfg.epochs*loader.steps)]
     learn = PretrainLearner(DataLoaders(loader, device=device), model, autocast_of(cfg.precision, device),
                             opt_func=optimizer, splitter=param_groups, lr=cfg.top_lr, cbs=cbs)
     learn.begun = begun
@@ -427,10 +435,12 @@ def pretrain(
     progress:Literal['auto', 'bar', 'lines', 'none']='auto', # a bar, a line an epoch, nothing; auto: a bar on a terminal, else lines
     init:nn.Module|None=None, # a network of one's own to begin with, in place of `cfg.init`
     keep_checkpoint:bool=False, # True: the last checkpoint stays beside the finished run
+    log:Optional[Literal['tensorboard', 'wandb']]=None, # watch the run there too, see `otcxr.loggers`
 ) -> PretrainResult:
     """Train from a configuration to weights; a run that was interrupted at any moment is continued exactly.
     Raises `OtcxrError` for bad input, `NonFiniteError` when the loss fails"""
     start, out, progress = time.time(), Path(out or cfg.out), pick_progress(progress)
+    need_logger(log, out)
     if resume:
         read_pretraining(out, cfg) # before any work
         need_same_start(out, cfg, init)
@@ -438,11 +448,11 @@ def pretrain(
     images = data if cfg.split == 'all' else data.split(cfg.split)
     if resume and (done := read_pretraining(out, cfg, images.fingerprint)): return done
     with open_run(out, PRETRAIN_FILES):
-        if not resume: clear_run(out, PRETRAIN_FILES)
+        if not resume: clear_run(out, (*PRETRAIN_FILES, *LOG_FILES))
         if done := read_pretraining(out, cfg, images.fingerprint): return done # by another process, meanwhile
         if not (out/'checkpoint.pt').exists():
             need_no_weights(out)
-            clear_run(out, PRETRAIN_FILES) # nothing of another start stays beside this one
+            clear_run(out, (*PRETRAIN_FILES, *LOG_FILES)) # nothing of another start stays beside this one
         learn = create_learner(cfg, data, out, device, init) # what does not fit ends here, and leaves no configuration in the way
         if not (out/'config.yaml').exists(): cfg.to_yaml(out/'config.yaml')
         begun = fingerprint([images.fingerprint, learn.begun['sha256']]) if learn.begun else images.fingerprint
@@ -450,7 +460,7 @@ def pretrain(
         save_seen(out, seen_by(cfg, images.identities, init))
         if progress != 'none': print(start_line(learn, cfg), flush=True)
         show_progress(learn, progress, lambda row: print(pretrain_line(learn, row), flush=True))
-        learn.fit(cfg.epochs)
+        with logged(learn, log, out, cfg): learn.fit(cfg.epochs)
         save_pretraining(learn, cfg, out, start, keep_checkpoint)
     return PretrainResult(out, out/'weights.safetensors', read_history(out/'history.csv'), learn)
 

@@ -53,10 +53,11 @@ def grey_of_png16(
 # %% ../nbs/12_radiograph.ipynb #da84e7ce
 def read_radiograph(
     path, # a PNG, JPEG or DICOM file
+    body_parts=(), # further words for the chest in DICOM files, see `names_chest`
 ) -> np.ndarray: # (H, W) uint8 or uint16, one channel, bright where much was absorbed
     "Read one file, DICOM as `read_dicom` does by default. Raises `RadiographError` for what is missing, damaged or of one grey value"
     kind, data = sniff(path)
-    if kind == 'dicom': return decode_dicom(path, data)
+    if kind == 'dicom': return decode_dicom(path, data, body_parts=body_parts)
     try:
         if kind == 'png' and data[24] == 16 and data[25] != 0: x = grey_of_png16(data) # bits, colour type
         else:

@@ -11,7 +11,18 @@ __all__ = ['SEGMENT_FILES', 'SegmentConfig', 'MaskLoader', 'MaskViews', 'mask_lo
            'need_masks', 'segment_key', 'segment', 'segment_weights']
 
 # %% ../nbs/56_segment.ipynb #9068d701
-from .callback import BatchLoader, Checkpoint, KeepBest, ResumableLearner, Schedule, lr_at, pick_progress, show_progress
+from otcxr.callback import (
+    BatchLoader,
+    Checkpoint,
+    KeepBest,
+    ResumableLearner,
+    Schedule,
+    accumulated,
+    known_settings,
+    lr_at,
+    pick_progress,
+    show_progress,
+)
 
 # isort: split
 
@@ -46,6 +57,7 @@ from .dice import compare_segments, dice_table, mask_sums, need_positive, segmen
 from .encoder import Encoder
 from .encoders import leak_of, load_encoders
 from .features import encoder_key
+from .loggers import LOG_FILES, logged, need_logger
 from .mask_data import known_masks, mask_batch, mask_order, mask_rows, mask_view
 from .metrics import with_interval
 from .pretrain import autocast_of
@@ -58,8 +70,9 @@ from .unet import PIXEL_LOSSES, create_unet, save_unet, segment_loss
 class SegmentConfig(Config):
     "Everything about the training of a U-Net and the choice of its threshold. Raises `OtcxrError` for unknown keys and values out of range"
     size: Optional[int] = None # side at which the network sees the images, in pixels; None: that of the images, in which masks are measured
-    steps: int = 600 # updates
+    steps: int = 600 # batches, each of them an update unless gradients are accumulated
     batch_size: int = 16
+    accumulate: int = 1 # batches whose gradients are averaged before the weights move
     lr: float = 1e-3 # of the decoder, at the top of the schedule (AdamW)
     encoder_lr: float = .3 # of the encoder, as a share of `lr`
     wd: float = .01 # weight decay
@@ -75,8 +88,11 @@ class SegmentConfig(Config):
     min_areas: tuple[float, ...] = (0., .0005, .001, .002, .005, .01)
     # what is chosen by, see `otcxr.dice.dice_table`
     criterion: Literal['balanced', 'dice_positive', 'dice_all', 'dice_pooled'] = 'balanced'
-    precision: Literal['auto', 'fp32', 'bf16'] = 'auto' # as in pre-training
+    # of the forward pass in training; auto: bf16 where the processor multiplies it in hardware, else fp32; at evaluation too
+    precision: Literal['auto', 'fp32', 'bf16'] = 'auto'
     seed: int = 0 # of the decoder's weights, the order and the views
+
+    fingerprint = property(known_settings)
 
     def __post_init__(self):
         super().__post_init__()
@@ -96,7 +112,8 @@ def check(self:SegmentConfig):
     "Raise `OtcxrError` for values out of range"
     def need(ok, name, what):
         if not ok: raise OtcxrError(f'SegmentConfig.{name} {what}, got {getattr(self, name)}')
-    for k in ('steps', 'lr', 'checks', 'patience'): need(getattr(self, k) is None or getattr(self, k) > 0, k, 'must be positive')
+    for k in ('steps', 'accumulate', 'lr', 'checks', 'patience'):
+        need(getattr(self, k) is None or getattr(self, k) > 0, k, 'must be positive')
     for k in ('encoder_lr', 'wd', 'seed'): need(getattr(self, k) >= 0, k, 'must not be negative')
     need(self.size is None or self.size >= 32, 'size', 'must be 32 pixels or more')
     need(self.batch_size > 1, 'batch_size', 'must be 2 or more, since batch norm needs several images')
@@ -241,7 +258,8 @@ def unet_learner(
     device, valid = next(unet.parameters()).device, np.concatenate(rows['valid'])
     dls = DataLoaders(MaskLoader(data, mask, rows['train'], cfg, device), device=device)
     look = BestMasks(cfg, partial(mask_loss, unet, data, mask, valid, cfg, device))
-    cbs = [MaskViews(cfg.view_config(cfg.size or max(data.size)), cfg.seed), Schedule(lr=partial(unet_rates, cfg)), look]
+    cbs = [MaskViews(cfg.view_config(cfg.size or max(data.size)), cfg.seed), Schedule(lr=partial(unet_rates, cfg)), look,
+           *accumulated(cfg.accumulate, cfg.steps)]
     adamw = partial(OptimWrapper, opt=torch.optim.AdamW, weight_decay=cfg.wd)
     learn = ResumableLearner(dls, unet, autocast_of(cfg.precision, device), loss_func=partial(segment_loss, kind=cfg.loss),
                              opt_func=adamw, splitter=unet_groups, lr=cfg.lr, cbs=cbs)
@@ -258,6 +276,7 @@ def train_unet(
     device, # where
     checkpoint:Checkpoint=None, # to write, and to continue from where its file is there
     progress:str='none', # see `otcxr.callback.show_progress`
+    log:Optional[Literal['tensorboard', 'wandb']]=None, # watch it there too, in the folder of the checkpoint, see `otcxr.loggers`
 ) -> tuple: # (network with its best weights; history: step, train_loss, valid_loss, images_per_s, kept)
     "A U-Net, trained. The global random states are left as they were"
     def line(row):
@@ -271,7 +290,7 @@ def train_unet(
         show_progress(learn, progress, line)
         learn.add_cbs(checkpoint)
         if checkpoint and checkpoint.file.exists(): checkpoint.load()
-        learn.fit(1)
+        with logged(learn, log, checkpoint and checkpoint.file.parent, cfg): learn.fit(1)
     finally: set_rng_state(before)
     best = learn.best_masks
     unet.load_state_dict(best.state)
@@ -460,21 +479,23 @@ def segment(
     device=None, # the fastest there is where None
     progress:Literal['auto', 'bar', 'lines', 'none']='auto', # a bar, a line for each look at validation, nothing; see `show_progress`
     leak:Optional[str]=None, # what `otcxr.encoders.leak_of` found, for the files
+    log:Optional[Literal['tensorboard', 'wandb']]=None, # watch the run there too, see `otcxr.loggers`
 ) -> Segmentation:
     "Train a U-Net, choose threshold and smallest area on validation, measure `split` once. Raises `OtcxrError` for bad input"
     start, cfg, device = time.time(), cfg or SegmentConfig(), torch.device(device or default_device())
+    need_logger(log, out)
     progress, rows = pick_progress(progress), need_masks(data, mask, cfg, split)
     def run(checkpoint=None):
-        unet, history = train_unet(encoder, data, mask, rows, cfg, device, checkpoint, progress)
+        unet, history = train_unet(encoder, data, mask, rows, cfg, device, checkpoint, progress, log)
         images, grid, threshold, min_area = score_unet(unet, data, mask, rows, cfg, split, device)
         return Segmentation(mask, images, grid, threshold, min_area, history, split, unet)
     if out is None: return run()
     key, again = segment_key(encoder, data, mask, cfg, split), 'begin again with resume=False (--restart)'
     if resume and (prov := find_run(out, key, again)): return load_segmentation(Path(out), prov)
     with open_run(out, SEGMENT_FILES) as out:
-        if not resume: clear_run(out, SEGMENT_FILES)
+        if not resume: clear_run(out, (*SEGMENT_FILES, *LOG_FILES))
         elif prov := find_run(out, key, again): return load_segmentation(out, prov) # another process was faster
-        if not (out/'checkpoint.pt').exists(): clear_run(out, SEGMENT_FILES) # nothing of another start stays beside this one
+        if not (out/'checkpoint.pt').exists(): clear_run(out, (*SEGMENT_FILES, *LOG_FILES)) # nothing of another start stays beside this one
         r = run(Checkpoint(out/'checkpoint.pt', cfg, key))
         prov = provenance(cfg, cfg.seed, data, start, key=key, collection=data.name, encoder=fingerprint(dict(encoder.state_dict())),
                           mask=mask, split=split, threshold=r.threshold, min_area=r.min_area, leak=leak)
@@ -495,8 +516,10 @@ def segment_weights(
     progress:Literal['auto', 'bar', 'lines', 'none']='auto', # as for `segment`
     device=None, # the fastest there is where None
     seeds:list[int]=None, # of decoder, order and views; tables show means over them; that of the configuration where None
+    log:Optional[Literal['tensorboard', 'wandb']]=None, # as for `segment`
 ) -> tuple: # (table: method, mask, split, metric, value ...; paired differences to the first; {method: [`Segmentation`, one a seed]})
     "A U-Net on each encoder, with the same configuration, and the paired differences (an empty table for one encoder)"
+    need_logger(log, out)
     start, data, cfg = time.time(), load_radiographs(data), cfg or SegmentConfig()
     loaded, seeds, found = load_encoders(weights, random_init), seeds or [cfg.seed], {}
     leak = {name: leak_of(name, path, data, split, allow_leak) for name, (_, _, path) in loaded.items()} # before any work
@@ -504,7 +527,8 @@ def segment_weights(
         if progress != 'none': print(name, flush=True)
         folders = [out and Path(out)/(name if s == cfg.seed else f'{name}-seed{s}') for s in seeds]
         configs = [SegmentConfig.from_dict({**cfg.to_dict(), 'seed': s}) for s in seeds]
-        run = partial(segment, encoder, data, mask, split=split, resume=resume, device=device, progress=progress, leak=leak[name])
+        run = partial(segment, encoder, data, mask, split=split, resume=resume, device=device, progress=progress, leak=leak[name],
+                      log=log)
         try: found[name] = [run(c, f) for c, f in zip(configs, folders)]
         except OtcxrError as e: raise OtcxrError(f'{name}: {e}') from e
     table = pd.concat([seeds_table(runs).assign(method=name) for name, runs in found.items()], ignore_index=True)

@@ -96,14 +96,15 @@ def load(self:Source,
     workers:int|None=None, # see `build_cache`
     progress:bool=True, # see `build_cache`
     patients:str|None=None, # whose patients the ids are, see `otcxr.overlap`; else as the source says
+    body_parts=(), # see `build_cache`
     **options, # of `read`
 ) -> Radiographs:
     "The images and the table of the data"
     self.check_options(self.read, options, source)
     table, size = self.read(source, **options), size or 128
     if patients in table: raise OtcxrError(f'{source}: patients={patients!r} is a column: use patient=...')
-    return build_cache(table, cache or cache_folder(table, size, crop), size, crop, workers=workers, progress=progress,
-                       patients=patients or self.whose(table))
+    return build_cache(table, cache or cache_folder(table, size, crop, body_parts), size, crop, workers=workers, progress=progress,
+                       patients=patients or self.whose(table), body_parts=body_parts)
 
 @patch
 def whose(self:Source,
@@ -127,9 +128,11 @@ def cache_folder(
     table:pd.DataFrame, # of a reader
     size:int, # side of the images
     crop, # see `resize`
+    body_parts=(), # see `build_cache`
 ) -> Path:
     "Where the cache of a table lies, unless a folder is given"
-    key = fingerprint([table.drop(columns='path').to_csv(index=False), str(Path(table.path.iloc[0]).parent)])[:8]
+    asked = [table.drop(columns='path').to_csv(index=False), str(Path(table.path.iloc[0]).parent), *sorted(body_parts)]
+    key = fingerprint(asked)[:8]
     return cache_home()/'images'/f"{table.attrs['name'][:50]}-{size}-{crop}-{key}"
 
 # %% ../nbs/16_sources.ipynb #8a3f005e

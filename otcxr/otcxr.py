@@ -35,6 +35,7 @@ class OTCXRConfig(MethodConfig):
     token_variance: Literal['position', 'all'] = 'position' # over the batch at each position, or over batch and positions together
     centre_bins: int = 0 # subtract from each token what is usual at its place, with so many bins a side of the frame; 0: no
     marginals: Literal['uniform', 'correspond', 'deviation', 'lower_cost', 'raise_cost'] = 'correspond' # see below
+    weighing: float = 0. # share in which the masses weigh the patches; 0: they are learned and shown, and all patches count alike
     pull: float = 4. # gamma, towards tokens that deviate from what is usual at their place; for 'correspond'
     uniform_share: float = .1 # share of CV-SIM's mass that is spread uniformly
     heads: int = 8 # attention heads of CV-SIM
@@ -52,6 +53,8 @@ class OTCXRConfig(MethodConfig):
         if not 0 <= self.local_weight <= 1:
             raise OtcxrError('local_weight is the share of the patches, between 0 (VICReg) and 1 (the patches alone); '
                              f'got {self.local_weight}')
+        if not 0 <= self.weighing <= 1:
+            raise OtcxrError(f'weighing is a share, between 0 (all patches count alike) and 1 (as their masses say); got {self.weighing}')
         if self.centre_bins < 0: raise OtcxrError(f'centre_bins is a number of bins a side, 0 for none; got {self.centre_bins}')
         if self.pull < 0: raise OtcxrError(f'pull must be 0 or more; got {self.pull}')
 
@@ -153,6 +156,15 @@ def read_masses(self:OTCXR,
     return tuple(map(_Reverse.apply, masses)) if how == 'raise_cost' else masses
 
 # %% ../nbs/35_otcxr.ipynb #0bd33723
+@patch
+def weights(self:OTCXR,
+    mass:torch.Tensor, # (B, N), rows sum to 1
+    mask:torch.Tensor, # patches that are transported: bool (B, N)
+) -> torch.Tensor: # (B, N), rows sum to 1, without gradient
+    "How much each patch counts: even weights, drawn towards the masses by `weighing`."
+    w, even = self.cfg.weighing, restrict_mass(torch.full_like(mass, 1/mass.shape[1]), mask)
+    return even + w*(mass.detach() - even)
+
 def weighted_cost(
     M:torch.Tensor, # cost: (B, N, M)
     plan:torch.Tensor, # T: (B, N, M)
@@ -179,7 +191,7 @@ def transport_value(self:OTCXR,
         return M, ot.plan, ot.value, torch.zeros_like(ot.value), ot.error
     M, ot = self.transport(e_s, e_t, *masks)
     mu, nu = masses
-    value = weighted_cost(M, ot.plan, mu.detach(), nu.detach())
+    value = weighted_cost(M, ot.plan, *map(self.weights, masses, masks))
     if self.cfg.marginals != 'correspond': return M, ot.plan, value, torch.zeros_like(value), ot.error
     drawn = sum((p*c).sum(1) for p, c in zip(masses, unusual))
     return M, ot.plan, value, correspondence_loss(mu, nu, ot.plan.detach()) - self.cfg.pull*drawn, ot.error

@@ -204,7 +204,7 @@ Arch = Annotated[str, 'network: a name of torchvision (resnet18, densenet121, co
                  dict(metavar='ARCH')]
 Init = Annotated[str, "weights to begin with: 'imagenet', a file (.pth, .safetensors), or the folder of a run; default: random",
                  dict(metavar='INIT')]
-Log = Annotated[str, "watch the training there too, in tensorboard/ or wandb/ of the run's folder, see `otcxr.loggers`",
+Log = Annotated[str, "watch the training there too; the files lie in tensorboard/ or wandb/ of the run's folder",
                 dict(choices=('tensorboard', 'wandb'))]
 Accumulate = Annotated[int, 'batches whose gradients are averaged before the weights move; default: 1', dict(metavar='N')]
 Precision = Annotated[str, 'of the forward pass in training; auto: bf16 where the processor multiplies it in hardware, else fp32',

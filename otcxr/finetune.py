@@ -455,7 +455,7 @@ def finetune_grid(
 
 # %% ../nbs/54_finetune.ipynb #1f961285
 def finetune_weights(
-    weights:list[str], # run folders, safetensors files, 'random', or NAME=PATH
+    weights:list[str], # run folders, safetensors files, 'random', NAME=PATH, or `otcxr.encoders.Own`
     data=None, # Radiographs, or what `load_radiographs` takes; the data of the first weights' run where None
     fractions:list[float]=(1.,), # shares of the training patients whose labels are used
     seeds:list[int]=(0,), # see `finetune_grid`

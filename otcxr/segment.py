@@ -504,7 +504,7 @@ def segment(
 
 # %% ../nbs/56_segment.ipynb #344b7313
 def segment_weights(
-    weights:list[str], # run folders, safetensors files, 'random', or NAME=PATH
+    weights:list[str], # run folders, safetensors files, 'random', NAME=PATH, or `otcxr.encoders.Own`
     data, # Radiographs with masks, or what `load_radiographs` takes
     mask:str, # name of the mask
     cfg:SegmentConfig=None, # the same for every encoder

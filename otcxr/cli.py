@@ -649,7 +649,7 @@ def data_cache_command(
     for r in d.skipped.head(10).itertuples(): print(f'set aside: {r.path}: {r.reason}')
     listed = f', listed in {out}/skipped.csv' if len(d.skipped) else ''
     if d.skipped.reason.str.contains('is no chest image').any():
-        print('where these are chest images, name the word in the header: --body-part WORD, with another --out')
+        print('where these are chest images, name the word in the header, for a cache of its own: --body-part WORD')
     print(f'{len(d.skipped):,} files set aside{listed}; the cache is {out}')
 
 # %% ../nbs/70_cli.ipynb #218128f6

@@ -152,8 +152,9 @@ def listed(
         raise OtcxrError(f"{p}: has no column of image ids; looked for {', '.join(IDS)}; its columns: {few(t.columns, 20)}")
     return Listed(t, None, p.name, p.stem)
 
-def _listed_folder(p): # a cache or a collection -> Listed
-    kind = recognise(p)
+def _listed_folder(p): # a cache, a collection, or a folder with one CSV file -> Listed
+    kind, tables = recognise(p), sorted(p.glob('*.csv'))
+    if kind == 'csv' and len(tables) == 1: return listed(tables[0])
     if kind in (None, 'csv'): raise OtcxrError(f'{p}: is neither a cache nor a known collection; give a CSV file or a list of images')
     source = SOURCES[kind]
     if isinstance(source, Ready): return replace(listed(source.load(p)), name=p.name)

@@ -33,6 +33,7 @@ import otcxr
 
 from .collection import SPLITS, Radiographs, keyed, need_columns, need_unique
 from .core import OtcxrError, atomic_path, cache_home, few, progress_bar
+from .files import real_paths
 from .folders import is_temporary, take_lock
 from .masks import read_mask, shrink_mask
 from .overlap import namespace
@@ -529,39 +530,43 @@ def source_files(
 
 def file_states(
     files, # paths
-) -> pd.DataFrame: # file (its name), bytes, mtime_ns; -1 where there is none
-    "Size and time of files"
+) -> pd.DataFrame: # folder (absolute, links resolved), file (its name), bytes, mtime_ns; -1 where there is none
+    "Place, size and time of files"
     def state(file):
         try: s = os.stat(file)
         except OSError: return -1, -1
         return s.st_size, s.st_mtime_ns
     found = np.array([state(f) for f in files], np.int64).reshape(-1, 2)
-    return pd.DataFrame({'file': [Path(f).name for f in files], 'bytes': found[:, 0], 'mtime_ns': found[:, 1]})
+    places = pd.DataFrame(real_paths(files), columns=['folder', 'file'], dtype=object)
+    return places.assign(bytes=found[:, 0], mtime_ns=found[:, 1])
 
 def read_sources(
     folder:Path, # of a cache, finished or not
 ) -> pd.DataFrame|None: # of `file_states`, with sha256 in a finished one; None in a cache of an earlier version
     "What the files were like when the cache was begun"
     file = folder/'sources.csv'
-    try: t = pd.read_csv(file, dtype=dict(file=str, sha256=str, bytes=np.int64, mtime_ns=np.int64), keep_default_na=False)
+    types = dict(folder=object, file=object, sha256=str, bytes=np.int64, mtime_ns=np.int64)
+    try: t = pd.read_csv(file, dtype=types, keep_default_na=False)
     except FileNotFoundError: return None
     except (OSError, ValueError) as e: raise OtcxrError(f'{file} is damaged ({e}); remove the folder and build the cache again') from e
-    return t
+    return t if 'folder' in t else t.assign(folder='') # an earlier version did not write it
 
 # %% ../nbs/15_cache.ipynb #be2a2796
 def changed_sources(
     out:Path, # a finished cache
     files, # of `source_files`, now
 ) -> list: # paths of those that are not what the cache was made of
-    "Compare size and time of every file, and the content where the time alone has changed; files that are gone are passed over"
+    """Compare place, size and time of every file, and the content where the place or the time alone has changed;
+    files that are gone from their place are passed over"""
     was, now = read_sources(out), file_states(files)
     if was is None: return []
     if len(was) != len(now): raise OtcxrError(f'{out}/sources.csv is damaged ({len(was)} files, not {len(now)}); remove the folder')
     there, other = now.bytes >= 0, now.bytes != was.bytes
-    touched = np.flatnonzero(there & (other | (now.mtime_ns != was.mtime_ns)))
+    moved = (now.folder != was.folder) & (there | (was.folder != ''))
+    touched = np.flatnonzero(moved | there & (other | (now.mtime_ns != was.mtime_ns)))
     changed = [k for k in touched if other[k] or file_hash(files[k]) != was.sha256[k]]
     if len(touched) and not changed: # written down, so that they are not read again
-        new = was.assign(mtime_ns=was.mtime_ns.where(~there, now.mtime_ns))
+        new = was.assign(folder=now.folder, mtime_ns=was.mtime_ns.where(~there, now.mtime_ns))
         with contextlib.suppress(OSError), atomic_path(out/'sources.csv') as p: new.to_csv(p, index=False)
     return [files[k] for k in changed]
 

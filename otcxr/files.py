@@ -6,9 +6,9 @@ Docs: https://otcxr.github.io/otcxr/files.html.md"""
 
 # %% auto #0
 __all__ = ['IMAGE_SUFFIXES', 'FORMER_SUFFIXES', 'MAX_COLUMNS', 'SEPARATORS', 'CSV_ERRORS', 'is_image_name', 'plain_path',
-           'path_parts', 'same_letters', 'stem_of', 'Found', 'place', 'Files', 'begins_as_dicom', 'beside',
-           'find_images', 'need_different', 'one_file', 'need_files', 'csv_encoding', 'csv_separator', 'csv_text',
-           'need_header', 'read_csv', 'read_text', 'named_columns']
+           'path_parts', 'same_letters', 'stem_of', 'Found', 'real_paths', 'place', 'Files', 'begins_as_dicom',
+           'beside', 'find_images', 'need_different', 'one_file', 'need_files', 'csv_encoding', 'csv_separator',
+           'csv_text', 'need_header', 'read_csv', 'read_text', 'named_columns']
 
 # %% ../nbs/14_files.ipynb #4af83bc9
 import codecs
@@ -75,7 +75,7 @@ def stem_of(
 @dataclass(frozen=True)
 class Found:
     "A file that was found"
-    path:str # as it was met
+    path:str # as it was met, absolute
     parts:tuple # of its absolute path
     depth:int # parts of the folder that was searched; the rest is the path below it
 
@@ -84,6 +84,15 @@ class Found:
 
     @property
     def stem(self) -> str: return stem_of(self.name, IMAGE_SUFFIXES)
+
+def real_paths(
+    paths, # of files
+) -> list: # (folder, name) of each
+    "Where files are, whatever folder is the current one and whatever links lead there; a link to a file is a name of its own"
+    real, split = {}, [os.path.split(p) for p in paths]
+    for folder, _ in split:
+        if folder not in real: real[folder] = os.path.realpath(folder)
+    return [(real[folder], name) for folder, name in split]
 
 def place(
     path, # a file or folder
@@ -100,8 +109,8 @@ class Files:
         folders, # a folder or several
         without=(), # folders below them that are left out
     ):
-        self.folders = [Path(f) for f in listify(folders)]
-        above = {place(p) for f in self.folders for p in (f, *f.absolute().parents)}
+        self.folders = [Path(f).absolute() for f in listify(folders)]
+        above = {place(p) for f in self.folders for p in (f, *f.parents)}
         self.without = {place(f) for f in without} - above
         self.images, self.others = {}, {} # letters of a name -> files: images without their suffix, files that have none of an image
         self.n_images, self.n_others, self.unread = 0, 0, [] # files of both kinds; folders that cannot be listed
@@ -269,14 +278,11 @@ def need_different(
     paths, # of each, None where there is none
 ):
     "Raise an `OtcxrError` for two names of one file: labels of two rows would belong to one image"
-    first, real = {}, {} # a folder -> where it leads
-    for row, path in enumerate(paths):
-        if path is None: continue
-        folder, name = os.path.split(path)
-        if folder not in real: real[folder] = os.path.realpath(folder)
-        other = first.setdefault((real[folder], name), row)
+    first, rows = {}, [row for row, path in enumerate(paths) if path is not None]
+    for row, file in zip(rows, real_paths(paths[row] for row in rows)):
+        other = first.setdefault(file, row)
         if other != row:
-            raise OtcxrError(f"'{names[other]}' and '{names[row]}' are the same file: {path}; each image may stand in one row only")
+            raise OtcxrError(f"'{names[other]}' and '{names[row]}' are the same file: {paths[row]}; each image may stand in one row only")
 
 # %% ../nbs/14_files.ipynb #a83fdc35
 def one_file(

@@ -26,10 +26,10 @@ import pandas as pd
 from fastcore.basics import listify, patch
 from fastcore.meta import delegates
 
-from .cache import build_cache, is_cache, open_cache
+from .cache import build_cache, is_cache, open_cache, source_files
 from .collection import Radiographs, how_drawn, need_columns, need_unique, split_patients
 from .core import OtcxrError, cache_home, did_you_mean, few, real_data
-from .files import Files, beside, find_images, need_files, one_file, path_parts, read_csv, read_text, same_letters, stem_of
+from .files import Files, beside, find_images, need_files, one_file, path_parts, read_csv, read_text, real_paths, same_letters, stem_of
 from .identity import image_name, nih_patient
 from .overlap import namespace
 from .provenance import fingerprint
@@ -131,8 +131,8 @@ def cache_folder(
     body_parts=(), # see `build_cache`
 ) -> Path:
     "Where the cache of a table lies, unless a folder is given"
-    asked = [table.drop(columns='path').to_csv(index=False), str(Path(table.path.iloc[0]).parent), *sorted(body_parts)]
-    key = fingerprint(asked)[:8]
+    files = list(map(list, real_paths(source_files(table)))) # of relative paths, what they mean here
+    key = fingerprint([table.drop(columns='path').to_csv(index=False), files, *sorted(body_parts)])[:8]
     return cache_home()/'images'/f"{table.attrs['name'][:50]}-{size}-{crop}-{key}"
 
 # %% ../nbs/16_sources.ipynb #8a3f005e

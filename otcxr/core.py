@@ -34,6 +34,10 @@ from tqdm import tqdm
 # %% ../nbs/00_core.ipynb #30873559
 class OtcxrError(ValueError):
     "A problem that the user can remedy; the message names the file or value, and the remedy"
+    def __init__(self, message=''):
+        super().__init__(message)
+        self.message = message
+    def __str__(self): return str(self.message) # fastai puts words of its own into `args` of what a callback raises
 
 # %% ../nbs/00_core.ipynb #b4e1b76f
 def in_test() -> bool:
@@ -158,6 +162,7 @@ def atomic_path(
     """Write to a temporary path beside `path`, renamed to `path` on success, removed on an error. The file gets the permissions of any new
     one, whatever its writer thinks. Raises `OtcxrError` if nothing was written, and `SystemFault`"""
     path = Path(path)
+    if path.name in ('', '..'): raise OtcxrError(f'{path}: this is a folder; give a file')
     tmp = path.with_name(f'.{path.stem[:60]}.{secrets.token_hex(4)}{path.suffix}')
     with system_errors(path): path.parent.mkdir(parents=True, exist_ok=True)
     try:

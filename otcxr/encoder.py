@@ -255,7 +255,8 @@ def refuse_misfit(
     arch:str, # the network, for the message
     gaps=(), # names of tensors that may hold NaN: a head that was not trained for every finding
 ):
-    "Raise `OtcxrError` where tensors are missing, unknown, of another shape or type, or not finite"
+    """Raise `OtcxrError` where tensors are missing, unknown, of another shape or type, or hold what no training leaves:
+    numbers or their squares that are not finite in our type, a negative variance"""
     both = [k for k in wanted if k in found]
     def shapes(k): return f'{k} {tuple(found[k].shape)}, here {tuple(wanted[k].shape)}'
     def wrong_type(k): # counters of batches are whole numbers, which some files hold as floats
@@ -270,10 +271,13 @@ def refuse_misfit(
     if told:
         raise OtcxrError(f'{path} does not fit {arch}: ' + '; '.join(told) + '. Give the architecture that the file was saved from, '
                          f'or a file that holds a {arch} and nothing else')
-    spoilt = {k: t.isinf() if k in gaps else ~t.isfinite() for k, t in found.items() if t.is_floating_point()}
-    bad = [k for k, t in spoilt.items() if t.any()]
+    ours = {k: t.to(wanted[k].dtype) if wanted[k].is_floating_point() else t.float() for k, t in found.items()}
+    bad = [k for k, t in ours.items() if (t.square().isinf() if k in gaps else ~t.square().isfinite()).any()]
     if bad: raise OtcxrError(f'{path} holds weights that are not finite ({few(bad, 3)}): its training had failed. Give another file')
+    bad = [k for k, t in ours.items() if k.endswith('running_var') and (t < 0).any()]
+    if bad: raise OtcxrError(f'{path} holds variances below zero ({few(bad, 3)}): it is damaged. Give another file')
 
+# %% ../nbs/30_encoder.ipynb #5bbe63e5
 @contextmanager
 def metadata_of(
     path, # a file of weights, for the message

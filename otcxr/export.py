@@ -9,6 +9,7 @@ __all__ = ['FORMATS', 'TOLERANCE', 'load_network', 'Portable', 'sample_films', '
            'write_torchscript', 'run_torchscript', 'need_same_outputs', 'export']
 
 # %% ../nbs/44_export.ipynb #44000004
+import io
 import json
 import warnings
 from pathlib import Path
@@ -22,6 +23,7 @@ import otcxr
 from .augment import MEAN, STD
 from .core import OtcxrError, atomic_path
 from .features import Classifier, load_classifier
+from .folders import EXPORTED, claim_files
 from .phantom import make_phantom
 from .pretrain import load_weights
 from .provenance import fingerprint
@@ -95,14 +97,17 @@ def run_onnx(
 
 def write_pt2(net, films, path, about): # as `write_onnx`
     "By torch.export"
-    program = torch.export.export(net, (films,), dynamic_shapes=({0: torch.export.Dim('batch', min=1)},))
-    torch.export.save(program, path, extra_files={'otcxr': about})
+    program, buffer = torch.export.export(net, (films,), dynamic_shapes=({0: torch.export.Dim('batch', min=1)},)), io.BytesIO()
+    torch.export.save(program, buffer, extra_files={'otcxr': about})
+    path.write_bytes(buffer.getbuffer())
 
-def run_pt2(path, films): return list(torch.export.load(path).module()(films))
+def run_pt2(path, films): return list(torch.export.load(io.BytesIO(Path(path).read_bytes())).module()(films)) # a path must end in .pt2
 
 def write_torchscript(net, films, path, about): # as `write_onnx`
     "By tracing"
-    torch.jit.trace(net, films, check_trace=False).save(path, _extra_files={'otcxr': about})
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.trace(net, films, check_trace=False), buffer, _extra_files={'otcxr': about})
+    path.write_bytes(buffer.getbuffer())
 
 def run_torchscript(path, films): return list(torch.jit.load(path)(films))
 
@@ -133,12 +138,14 @@ def export(
     out=None, # file to write; None: beside the weights, under their name
 ) -> tuple: # (the file, largest difference to the network on films that it was not traced with, in parts of the largest value)
     """Write a network as one file that runs without otcxr, and compare it with the network on films of the phantom.
-    Raises `OtcxrError` for an unknown format, missing packages, and where the file computes something else; then nothing is written"""
+    Raises `OtcxrError` for an unknown format, missing packages, a file that is there and no former export, and where the file computes
+    something else; then nothing is written"""
     if to not in FORMATS: raise OtcxrError(f"no format {to!r}; there are {', '.join(FORMATS)}")
     suffix, write, run = FORMATS[to]
     net, file = (network, None) if isinstance(network, nn.Module) else load_network(network)
     if out is None and file is None: raise OtcxrError('give a file to write (out), as the network is from none')
     out, net = Path(out or file.with_suffix(suffix)), Portable(net).cpu().eval()
+    claim_files([out], EXPORTED, [] if file is None else [file])
     encoder = dict(arch=net.encoder.arch, in_channels=net.encoder.in_channels, size=net.size, stride=net.encoder.stride)
     about = dict(otcxr=otcxr.__version__, encoder=encoder, outputs=net.outputs, weights=fingerprint(dict(net.network.state_dict())))
     films = sample_films(5, net.size)

@@ -206,7 +206,9 @@ def relative_entropy(
 def centred_rank(
     x:torch.Tensor, # features of a batch: (B, C)
 ) -> torch.Tensor: # 0-d, between 1 and min(B, C)
-    "Effective rank of the centred batch: the exponential of the entropy of its singular values (Roy and Vetterli, EUSIPCO 2007)."
+    """Effective rank of the centred batch: the exponential of the entropy of its singular values (Roy and Vetterli, EUSIPCO 2007).
+    NaN for features that are not finite"""
+    if not x.isfinite().all(): return x.new_tensor(torch.nan) # they have no singular values
     s = torch.linalg.svdvals(x - x.mean(0))
     p = s / s.sum().clamp(min=1e-12)
     return (-(p * p.clamp(min=1e-12).log()).sum()).exp()

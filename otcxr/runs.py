@@ -11,8 +11,10 @@ __all__ = ['is_run', 'open_run', 'read_provenance', 'need_whole', 'finish_run', 
 # %% ../nbs/41_runs.ipynb #9cf9e5ef
 import errno
 import json
+import warnings
 import zipfile
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 import pandas as pd
@@ -21,9 +23,10 @@ from safetensors.torch import load_file, save
 
 import otcxr
 
+from .config import load_json
 from .core import OtcxrError, atomic_path, system_errors
 from .encoder import refuse_misfit
-from .folders import MARK, claim_folder, is_ours, locked, release_folder, sweep_folder
+from .folders import EXPORTED, MARK, bears_mark, claim_folder, is_ours, locked, release_folder, sweep_folder
 from .overlap import IDENTITY
 from .provenance import fingerprint
 
@@ -63,10 +66,12 @@ def read_provenance(
     "What was written when the run in `out` had ended. Raises `OtcxrError` for a file that cannot be read, or was changed"
     file = Path(out)/'provenance.json'
     remedy = 'copy it again from where it is whole, choose another folder, or remove the file to do the run again'
-    try: prov = json.loads(file.read_text())
+    try: prov = load_json(file.read_text())
     except FileNotFoundError: return None
     except (OSError, ValueError) as e: raise OtcxrError(f'{file} cannot be read ({e}): {remedy}') from e
-    if not isinstance(prov, dict): raise OtcxrError(f'{file} is no provenance of otcxr: {remedy}')
+    kinds = dict(hashes=dict, contents=dict, init=(dict, type(None)))
+    if not isinstance(prov, dict) or not all(isinstance(prov[k], kind) for k, kind in kinds.items() if k in prov):
+        raise OtcxrError(f'{file} is no provenance of otcxr: {remedy}')
     content = {k: v for k, v in prov.items() if k != 'sha256'}
     whole = prov.get('sha256') == fingerprint(content) if 'hashes' in prov or 'sha256' in prov else True
     if not whole: raise OtcxrError(f'{file} is not what was written (its hash differs): {remedy}')
@@ -135,9 +140,12 @@ def clear_run(
     out:Path, # folder that `open_run` has let pass
     files, # names of the files of this kind of run, or patterns
 ):
-    "Remove a run to begin again, first what says that it is finished; other files stay"
+    "Remove a run to begin again, first what says that it is finished, and what was exported from its weights; other files stay"
+    beside = [f for w in out.glob('*.safetensors') for f in out.glob(f'{escape(w.stem)}.*')]
+    exports = [f for f in beside if bears_mark(f, EXPORTED)]
     for pattern in ('provenance.json', *files):
         for f in out.glob(pattern): f.unlink()
+    for f in exports: f.unlink()
 
 # %% ../nbs/41_runs.ipynb #63fa5da7
 def save_seen(
@@ -153,15 +161,19 @@ def save_seen(
 def load_seen(
     weights:Path, # a file of weights in the folder of its run
 ) -> pd.DataFrame|None: # columns of `otcxr.overlap.IDENTITY`, '' where something is not known; None where there is no list
-    "What the network behind a file of weights was trained on. Raises `OtcxrError` for a list that is empty, cut short, or none"
+    """What the network behind a file of weights was trained on. Raises `OtcxrError` for a list that is empty, cut short, or none;
+    warns of one that says nothing of its length, and has no hash in a provenance"""
     file = weights.parent/'images.csv'
     need_whole(file)
     if not file.is_file(): return None
+    known = file.name in (read_provenance(file.parent) or {}).get('hashes', {}) # and so it is whole
     try:
         if not file.read_bytes().endswith(b'\n'): raise ValueError('it is empty or cut short')
         seen = pd.read_csv(file, dtype=str, na_filter=False)
         if missing := [c for c in IDENTITY[:3] if c not in seen]: raise ValueError(f"it has no column {', '.join(missing)}")
         if not len(seen): raise ValueError('it lists no image')
+        if 'rows' not in seen and not known:
+            warnings.warn(f'{file} does not say how many images it lists: it is taken as whole, though it may have been cut')
         if 'rows' in seen and set(seen.rows) != {str(len(seen))}: raise ValueError(f'it has {len(seen):,} of {seen.rows.iloc[0]} rows')
     except (OSError, ValueError) as e:
         raise OtcxrError(f'{file}: does not say what the network beside it was trained on ({e}); take it from a copy of the run') from e

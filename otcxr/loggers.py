@@ -29,7 +29,8 @@ def need_logger(
     "Raise `OtcxrError` for another word, for a package that is not there, and where there is no folder for the files"
     if log is None: return
     if log not in LOGGERS: raise OtcxrError(f"log is one of {', '.join(map(repr, LOGGERS))}, got {log!r}{did_you_mean(log, LOGGERS)}")
-    if find_spec(log) is None: raise OtcxrError(f'log={log!r} (--log {log}) needs the package {log}: pip install {log}')
+    if getattr(find_spec(log), 'origin', None) is None: # a folder wandb/ that W&B has left is no package either
+        raise OtcxrError(f'log={log!r} (--log {log}) needs the package {log}: pip install {log}')
     if out is None: raise OtcxrError(f'log={log!r} writes into the folder of the run: give out')
 
 # %% ../nbs/40a_loggers.ipynb #f61aa71a

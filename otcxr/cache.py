@@ -16,6 +16,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -31,6 +32,7 @@ from fastcore.basics import patch
 
 import otcxr
 
+from .boxes import OVERHANG, box_table, sound_boxes
 from .collection import SPLITS, Radiographs, keyed, need_columns, need_unique
 from .core import OtcxrError, atomic_path, cache_home, few, progress_bar
 from .files import real_paths
@@ -100,6 +102,8 @@ def plan_cache(
     if not len(table): raise OtcxrError('the table has no rows')
     if (table.path == '').any(): raise OtcxrError('the table has labels only (images=False); read it again with its images')
     frame_of((1, 1), size, crop) # an unknown crop stops here
+    for column, side in (('boxes', 1), ('boxes_px', math.inf)):
+        if column in table: sound_boxes(box_table(table.image_id, table[column]), f"the table's {column}", side, side)
     table = keyed(table).iloc[np.argsort(table.split.map(SPLITS.index), kind='stable')].reset_index(drop=True)
     source = fingerprint([table.drop(columns='path').to_csv(index=False), [Path(p).name for p in table.path]])
     whose = namespace(patients or table.attrs.get('patients'))
@@ -284,16 +288,17 @@ def boxes_as_fractions(
     t:pd.DataFrame, # with `boxes_px`: boxes in pixels of the files
     shapes, # (H, W) of each file
 ) -> list: # boxes as fractions of the frames; None where there are none, or where they reach beyond it
-    "Boxes in pixels as fractions; warns of those that cannot belong to their file"
-    out, beyond, boxed = [], [], 0
+    "Boxes in pixels as fractions; warns of those that cannot belong to their file, and of those that reach a little beyond it"
+    out, beyond, cut, boxed = [], [], [], 0
     for image, boxes, (h, w) in zip(t.image_id, t.boxes_px, shapes):
         if isinstance(boxes, (list, tuple)): boxes = [(f, x/w, y/h, bw/w, bh/h) for f, x, y, bw, bh in boxes]
         else: boxes = None
-        if boxes and any(max(x + bw, y + bh) > 1.01 for _, x, y, bw, bh in boxes):
-            beyond.append(image)
-            boxes = None
+        over = max((max(x + bw - 1, y + bh - 1, -x, -y) if max(x, y) < 1 else 1 for _, x, y, bw, bh in boxes or ()), default=0)
+        if over > 1e-6: (beyond if over > OVERHANG else cut).append(image)
+        if over > OVERHANG: boxes = None
         out.append(boxes)
         boxed += boxes is not None
+    if cut: warnings.warn(f'{len(cut):,} images have boxes that reach beyond their frame by up to {OVERHANG:.0%}, and are cut: {few(cut)}')
     if not beyond: return out
     every = 20*len(beyond) >= boxed # then those that fit the frame are of another size as well
     left_out = 'all boxes are left out' if every else 'they are left out'

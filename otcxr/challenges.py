@@ -7,12 +7,13 @@ Docs: https://otcxr.github.io/otcxr/challenges.html.md"""
 # %% auto #0
 __all__ = ['RSNA_CLASSES', 'VINBIG_LOCAL', 'MEDMNIST_SPLITS', 'usual_folders', 'nih_mapping', 'read_json_table', 'rsna_labels',
            'rsna_boxes', 'rsna_patients', 'rsna_splits', 'read_rsna', 'RSNA', 'Votes', 'need_three_readers',
-           'vinbig_challenge', 'vinbig_label_file', 'vinbig_physionet', 'vinbig_sizes', 'vinbig_boxes', 'vinbig_splits',
-           'read_vinbig', 'VinBig', 'siim_masks', 'read_siim', 'SIIM', 'npy_shape', 'npy_into', 'chestmnist_shapes',
-           'chestmnist_labels', 'chestmnist_arrays', 'load_chestmnist', 'ChestMNIST']
+           'vinbig_challenge', 'vinbig_label_file', 'vinbig_physionet', 'vinbig_sizes', 'vinbig_boxes', 'present_boxes',
+           'vinbig_splits', 'read_vinbig', 'VinBig', 'siim_masks', 'read_siim', 'SIIM', 'npy_shape', 'npy_into',
+           'chestmnist_shapes', 'chestmnist_labels', 'chestmnist_arrays', 'load_chestmnist', 'ChestMNIST']
 
 # %% ../nbs/17_challenges.ipynb #ec826e1d
 import json
+import math
 import re
 import warnings
 import zipfile
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .boxes import box_numbers, refuse_boxes, sound_boxes
 from .collection import Radiographs, how_drawn, need_columns, need_unique, split_patients
 from .core import OtcxrError, few
 from .files import find_images, need_files, one_file, read_csv
@@ -64,18 +66,21 @@ RSNA_CLASSES = ['Lung Opacity', 'No Lung Opacity / Not Normal', 'Normal']
 def rsna_labels(
     box_file:Path, # stage_2_train_labels.csv
     class_file:Path, # stage_2_detailed_class_info.csv
-): # boxes: a row a box; positive: image -> 0, 1; classes: image -> class
+): # boxes: a row a box (image, x, y, w, h); positive: image -> 0, 1; classes: image -> class
     "The labels of both files. Raises `OtcxrError` where they do not fit each other"
     b, c = read_csv(box_file), read_csv(class_file)
     need_columns(b, ['patientId', 'x', 'y', 'width', 'height', 'Target'], str(box_file))
     need_columns(c, ['patientId', 'class'], str(class_file))
+    b = b.assign(Target=pd.to_numeric(b.Target, errors='coerce')).rename(columns={'patientId': 'image', 'width': 'w', 'height': 'h'})
+    refuse_boxes(b, ~b.Target.isin([0, 1]), box_file, 'is neither positive (1) nor negative (0)', ['Target'])
     c = c[['patientId', 'class']].drop_duplicates()
     need_unique(c.patientId, str(class_file))
     if odd := sorted(set(c['class']) - set(RSNA_CLASSES)):
         raise OtcxrError(f"{class_file}: unknown class {few(odd)}; known: {', '.join(RSNA_CLASSES)}")
-    y = b.groupby('patientId', sort=True).Target.agg(['min', 'max'])
+    y = b.groupby('image', sort=True).Target.agg(['min', 'max'])
     both = y.index[y['min'] != y['max']]
     if both.size: raise OtcxrError(f'{box_file}: {len(both):,} images are both positive and negative: {few(both)}')
+    refuse_boxes(b, (b.Target == 0) & b[list('xywh')].notna().any(axis=1), box_file, 'is that of a negative image', [*'xywh', 'Target'])
     positive, classes = y['max'], c.set_index('patientId')['class'].reindex(y.index)
     lost = classes.index[classes.isna()]
     if lost.size:
@@ -86,12 +91,13 @@ def rsna_labels(
     return b[b.Target == 1], positive, classes
 
 def rsna_boxes(
-    b:pd.DataFrame, # a row a box, in the frame of 1024 pixels
+    b:pd.DataFrame, # a row a box: image, x, y, w, h in the frame of 1024 pixels
     finding:str, # what a box shows
+    file:Path, # it comes from, for messages
 ) -> dict: # image -> [(finding, x, y, w, h)] as fractions of the frame
-    "The boxes of each image"
-    by_image = b.set_index('patientId')[['x', 'y', 'width', 'height']].groupby(level=0)
-    return {image: [(finding, *(v/1024 for v in row)) for row in g.values] for image, g in by_image}
+    "The boxes of each image. Raises `OtcxrError` for those that are none, see `sound_boxes`"
+    b = b.assign(finding=finding)[['image', 'finding', *'xywh']]
+    return boxes_by_image(sound_boxes(b, file, 1024, 1024))
 
 # %% ../nbs/17_challenges.ipynb #7215e78f
 def rsna_patients(
@@ -157,7 +163,7 @@ def read_rsna(
     else:
         for k in RSNA_CLASSES: t[k] = classes.eq(k).to_numpy().astype(int)
     t['class'] = classes.to_numpy()
-    t['boxes'] = t.image_id.map(rsna_boxes(boxes, 'Pneumonia' if binary else 'Lung Opacity'))
+    t['boxes'] = t.image_id.map(rsna_boxes(boxes, 'Pneumonia' if binary else 'Lung Opacity', files[0]))
     findings = ['Pneumonia'] if binary else RSNA_CLASSES
     return finish_table(t, 'rsna', findings, f'RSNA pneumonia, stage 2, {labels} labels; {origin}', files)
 
@@ -179,7 +185,8 @@ class Votes:
     votes:pd.DataFrame # image x finding, and 'No finding': readers who said so
     readers:np.ndarray # readers of each image; 1 is a consensus
     split:np.ndarray # 'train' or 'test', as published
-    boxes:pd.DataFrame # a row a box: image_id, class_name, x_min, y_min, x_max, y_max in pixels of the file
+    boxes:pd.DataFrame # a row a box: image, finding, x, y, w, h
+    sized:bool # boxes are fractions of the frame, else they are in pixels of the file
     files:list # the label files
 
     def labels(self,
@@ -211,7 +218,8 @@ def vinbig_challenge(
     votes = once.groupby(['image_id', 'class_name']).size().unstack(fill_value=0).reindex(columns=names, fill_value=0)
     readers = b.groupby('image_id').rad_id.nunique()
     need_three_readers(readers, file)
-    return Votes(votes, readers.reindex(votes.index).to_numpy(), np.full(len(votes), 'train'), b, [file])
+    boxes, sized = vinbig_boxes(b, file, one_file(root, 'train_meta.csv'))
+    return Votes(votes, readers.reindex(votes.index).to_numpy(), np.full(len(votes), 'train'), boxes, sized, [file])
 
 # %% ../nbs/17_challenges.ipynb #e2ea2b27
 def vinbig_label_file(
@@ -243,49 +251,71 @@ def vinbig_physionet(
     if odd := sorted(set(train) ^ set(test)): raise OtcxrError(f'{files[1]}: has other findings than {files[0].name}: {few(odd)}')
     if both := sorted(set(train.index) & set(test.index)):
         raise OtcxrError(f'{files[1]}: {len(both):,} images stand in {files[0].name} as well: {few(both)}')
-    boxes = pd.concat([read_csv(f) for f in files[2:]], ignore_index=True)
-    need_columns(boxes, ['image_id', 'class_name', 'x_min', 'y_min', 'x_max', 'y_max'], str(files[2]))
+    found = [vinbig_boxes(read_csv(f), f, one_file(root, 'train_meta.csv')) for f in files[2:]]
+    boxes, sized = pd.concat([b for b, _ in found], ignore_index=True), [known for _, known in found]
+    if sized[0] != sized[1]: raise OtcxrError(f'{files[2 + sized[0]]}: has no width and height, as {files[3 - sized[0]].name} has')
     split = np.repeat(['train', 'test'], [len(train), len(test)])
-    return Votes(pd.concat([train, test[list(train)]]), np.concatenate([n_train, n_test]), split, boxes, files)
+    return Votes(pd.concat([train, test[list(train)]]), np.concatenate([n_train, n_test]), split, boxes, sized[0], files)
 
 # %% ../nbs/17_challenges.ipynb #9cc16bd9
 def vinbig_sizes(
-    b:pd.DataFrame, # a row a box, maybe with width and height of the original
+    b:pd.DataFrame, # a row a box, with image, maybe with width and height of the original
     file:Path, # it comes from, for the message
     meta:Path|None, # train_meta.csv with the original sizes, where it is there
 ) -> pd.DataFrame|None: # width and height of each box's image, as far as is known
-    "The sizes in which boxes were drawn. Raises `OtcxrError` for sizes that are none, or that two sources say differently"
+    "The sizes in which boxes were drawn. Raises `OtcxrError` for sizes that are none, or that are said differently"
     beside = {'width', 'height'} <= set(b)
     sizes = b[['width', 'height']] if beside else None
     if meta:
         m = read_csv(meta)
         need_columns(m, ['image_id', 'dim0', 'dim1'], str(meta))
-        m = m.drop_duplicates('image_id').set_index('image_id').reindex(b.image_id)
+        m = m.drop_duplicates(['image_id', 'dim0', 'dim1'])
+        if (twice := m.image_id[m.image_id.duplicated()].unique()).size: raise OtcxrError(f'{meta}: says several sizes of {few(twice)}')
+        m = m.set_index('image_id').reindex(b.image)
         if m.dim0.isna().any(): raise OtcxrError(f'{meta}: has no size for {few(m.index[m.dim0.isna()].unique())}')
         m = m[['dim1', 'dim0']].set_axis(['width', 'height'], axis=1).set_index(b.index)
-        differ = b.image_id[(m != sizes).any(axis=1)].unique() if beside else ()
+        differ = b.image[(m != sizes).any(axis=1)].unique() if beside else ()
         if len(differ): raise OtcxrError(f'{meta}: has other sizes than {file.name}: {few(differ)}')
         sizes = m
     if sizes is None: return None
     sizes = sizes.apply(pd.to_numeric, errors='coerce').astype(float)
-    odd = b.image_id[~(sizes > 0).all(axis=1) | (b.x_max > 1.01*sizes.width) | (b.y_max > 1.01*sizes.height)].unique()
-    if len(odd): raise OtcxrError(f'{file}: boxes reach beyond the width and height that are said of their image: {few(odd)}')
+    none = b.image[~((sizes > 0) & np.isfinite(sizes)).all(axis=1)].unique()
+    if len(none): raise OtcxrError(f'{file}: width and height of images are no sizes: {few(none)}')
+    several = sizes.groupby(b.image).nunique().max(axis=1) > 1
+    if several.any(): raise OtcxrError(f'{file}: says several sizes of {few(several.index[several])}')
     return sizes
 
 def vinbig_boxes(
-    boxes:pd.DataFrame, # a row a box, in pixels of the original; rows without a box are left out
+    raw:pd.DataFrame, # a row a box, in pixels of the original; rows of 'No finding' have none
     file:Path, # it comes from, for messages
     meta:Path|None, # see `vinbig_sizes`
-): # 'boxes' (fractions) or 'boxes_px' (pixels); image -> [(finding, x, y, w, h)]
-    "The boxes of each image, and the column they belong into"
-    b = boxes.dropna(subset=['x_min', 'y_min', 'x_max', 'y_max'])
+): # a row a box: image, finding, x, y, w, h; whether they are fractions of the frame, else they are in pixels
+    """The boxes of a file. Warns of findings that have none.
+    Raises `OtcxrError` for those that cannot be drawn, see `sound_boxes`, whichever readers the rule counts"""
+    corners = ['x_min', 'y_min', 'x_max', 'y_max']
+    need_columns(raw, ['image_id', 'class_name', *corners], str(file))
+    b = raw[raw.class_name != 'No finding'].rename(columns={'image_id': 'image', 'class_name': 'finding'})
+    bare = b[corners].isna().all(axis=1)
+    if bare.any(): warnings.warn(f'{file}: {int(bare.sum()):,} rows of findings have no box, among them of {few(b.image[bare].unique())}')
+    b = box_numbers(b[~bare], corners, file)
     sizes = vinbig_sizes(b, file, meta)
-    b = b.assign(w=b.x_max - b.x_min, h=b.y_max - b.y_min)[['image_id', 'class_name', 'x_min', 'y_min', 'w', 'h']]
-    if sizes is not None:
-        for column, side in (('x_min', 'width'), ('w', 'width'), ('y_min', 'height'), ('h', 'height')): b[column] = b[column]/sizes[side]
-    return 'boxes_px' if sizes is None else 'boxes', boxes_by_image(b.rename(columns={'image_id': 'image'}))
+    width, height = (math.inf, math.inf) if sizes is None else (sizes.width, sizes.height)
+    b = b.assign(x=b.x_min, y=b.y_min, w=b.x_max - b.x_min, h=b.y_max - b.y_min)[['image', 'finding', *'xywh']]
+    return sound_boxes(b, file, width, height), sizes is not None
 
 # %% ../nbs/17_challenges.ipynb #813bc049
+def present_boxes(
+    v:Votes, # of either layout
+    y:pd.DataFrame, # image x finding: 0, 1
+) -> dict: # image -> [(finding, x, y, w, h)]
+    "The boxes of findings that the rule counts as present. Warns of boxes that the labels know nothing of"
+    label = y.stack().reindex(pd.MultiIndex.from_frame(v.boxes[['image', 'finding']])).to_numpy()
+    lost = v.boxes[np.isnan(label.astype(float))]
+    if len(lost):
+        what = few((lost.image + ' (' + lost.finding + ')').unique(), 3)
+        warnings.warn(f'{v.files[-1]}: {len(lost):,} boxes are left out, as the labels do not have their image or their finding: {what}')
+    return boxes_by_image(v.boxes[label == 1])
+
 def vinbig_splits(
     v:Votes, # of either layout
     physionet:bool, # which one
@@ -318,11 +348,10 @@ def read_vinbig(
     if images is None: images = usual_folders(root, 'train', *['test']*physionet)
     t = pd.DataFrame({'image_id': ids, 'path': find_images(ids, images, missing), 'patient_id': ids, 'view': 'PA'})
     t['split'], how = vinbig_splits(v, physionet, valid, seed)
-    present = y[findings].stack().reindex(pd.MultiIndex.from_frame(v.boxes[['image_id', 'class_name']])).to_numpy() == 1
-    column, boxes = vinbig_boxes(v.boxes[present], v.files[2*physionet], one_file(root, 'train_meta.csv'))
+    boxes = present_boxes(v, y[findings])
     t = pd.concat([t, y[findings].reset_index(drop=True), y['No finding'].reset_index(drop=True).rename('no_finding'),
                    v.votes[findings].add_prefix('readers:').reset_index(drop=True)], axis=1)
-    t[column] = t.image_id.map(boxes)
+    t['boxes' if v.sized else 'boxes_px'] = t.image_id.map(boxes)
     layout, readers = 'PhysioNet' if physionet else 'challenge', 'two readers or more' if rule == 'majority' else 'any reader'
     return finish_table(t, 'vinbig', findings, f'VinBig-CXR, {layout} layout, {readers}; {how}', v.files)
 

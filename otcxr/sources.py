@@ -26,6 +26,7 @@ import pandas as pd
 from fastcore.basics import listify, patch
 from fastcore.meta import delegates
 
+from .boxes import box_table, refuse_boxes, sound_boxes
 from .cache import build_cache, is_cache, open_cache, source_files
 from .collection import Radiographs, how_drawn, need_columns, need_unique, split_patients
 from .core import OtcxrError, cache_home, did_you_mean, few, real_data
@@ -204,12 +205,19 @@ def boxes_by_image(
 
 def nih_boxes(
     b:pd.DataFrame, # a row a box: image, finding, x, y, w, h in the frame of 1024 pixels
-) -> dict: # image id -> [(finding, x, y, w, h)] as fractions of the frame
-    "NIH's boxes, in the words of NIH's labels"
-    b = b.set_axis(['image', 'finding', 'x', 'y', 'w', 'h'], axis=1)
-    b['finding'] = b.finding.replace('Infiltrate', 'Infiltration')
-    b[['x', 'y', 'w', 'h']] /= 1024
-    return boxes_by_image(b)
+    images:pd.Series, # image ids of the table
+    file, # the boxes come from, for messages
+) -> pd.Series: # of each image [(finding, x, y, w, h)] as fractions of the frame, missing where there is none
+    """NIH's boxes, in the words of NIH's labels; the suffix of an image may be left out. Warns of boxes whose image is not in the table.
+    Raises `OtcxrError` for boxes that are none, see `sound_boxes`, and for a finding that is none of the 14"""
+    b = b.set_axis(['image', 'finding', *'xywh'], axis=1)
+    b = b.assign(finding=b.finding.replace('Infiltrate', 'Infiltration'), image=b.image.astype(str).map(stem_of))
+    refuse_boxes(b, ~b.finding.isin(NIH_FINDINGS), file, 'shows none of the 14 findings', ['finding'])
+    b, stems = sound_boxes(b, file, 1024, 1024), images.map(stem_of)
+    lost = b.image[~b.image.isin(stems)]
+    if len(lost):
+        warnings.warn(f'{file}: {len(lost):,} boxes are of images that the table does not have, and are left out: {few(lost.unique())}')
+    return stems.map(boxes_by_image(b))
 
 def nih_findings(
     named:pd.Series, # 'Effusion|Mass', 'No Finding' ...
@@ -283,7 +291,7 @@ def read_nih(
     for column, name in (('Patient Age', 'age'), ('Patient Gender', 'sex')):
         if column in raw: t[name] = raw[column]
     t[NIH_FINDINGS] = nih_findings(raw['Finding Labels'], entry)
-    if boxes: t['boxes'] = t.image_id.map(nih_boxes(read_csv(boxes, header=0, usecols=range(6), names=range(6))))
+    if boxes: t['boxes'] = nih_boxes(read_csv(boxes, header=0, usecols=range(6), names=range(6)), t.image_id, boxes)
     origin = f'NIH ChestX-ray14, official test split; validation {valid:.0%} of the other patients, seed {seed}'
     return finish_table(t, 'nih', NIH_FINDINGS, origin, [*files, boxes])
 
@@ -323,7 +331,8 @@ class NIH14(Source):
         t = t[t.size_px == 128][['image_id', 'path', 'patient_id', 'view', 'split', *NIH_FINDINGS]].reset_index(drop=True)
         if (root/'boxes.csv').is_file():
             b = read_csv(root/'boxes.csv').query("source == 'NIH_BBox_2017'")
-            t['boxes'] = t.image_id.map(nih_boxes(b[['image_index', 'label', 'x1024', 'y1024', 'w1024', 'h1024']]))
+            b = b[b.image_index.isin(t.image_id)] # the others are of another size
+            t['boxes'] = nih_boxes(b[['image_index', 'label', 'x1024', 'y1024', 'w1024', 'h1024']], t.image_id, root/'boxes.csv')
         t.attrs['name'] = 'nih14'
         return t
 
@@ -540,15 +549,12 @@ def csv_masks(
 def row_boxes(
     text:str, # '[["Effusion", 0.1, 0.2, 0.3, 0.4]]'
 ) -> list: # [(finding, x, y, width, height)]
-    "The boxes of one image. Raises `ValueError` for what is none, or lies beyond the frame"
+    "The boxes of one image. Raises `ValueError` for what is no list of boxes"
     form = 'must be a list of [finding, x, y, width, height]'
     try: boxes = [(finding, *map(float, numbers)) for finding, *numbers in json.loads(text)]
     except (ValueError, TypeError, OverflowError, RecursionError): raise ValueError(form) from None
     for finding, *numbers in boxes:
-        if not isinstance(finding, str) or len(numbers) != 4 or not all(map(math.isfinite, numbers)): raise ValueError(form)
-        x, y, w, h = numbers
-        if min(x, y) < 0 or min(w, h) <= 0 or max(x + w, y + h) > 1.01:
-            raise ValueError('must be fractions of the frame, 0 to 1: divide pixels by width and height of the image they were drawn in')
+        if not isinstance(finding, str) or len(numbers) != 4: raise ValueError(form)
     return boxes
 
 def csv_boxes(
@@ -557,12 +563,14 @@ def csv_boxes(
     id, # column of the image ids
     csv, # the file, for messages
 ) -> list: # [(finding, x, y, width, height)] of each row, None where there is none
-    "Boxes of a column that was named. Raises `OtcxrError` that names the row"
+    "Boxes of a column that was named. Raises `OtcxrError` that names the row, for what is no list and for boxes that are none"
     out = []
-    for image, text in zip(raw[id], raw[column]):
+    for row, (image, text) in enumerate(zip(raw[id], raw[column]), 1):
         try: out.append(row_boxes(text) if isinstance(text, str) else None)
-        except ValueError as e: raise OtcxrError(f"{csv}: boxes of '{image}' in column '{column}': {text[:60]}: {e}") from None
-    return out
+        except ValueError as e: raise OtcxrError(f"{csv}: row {row}, boxes of '{image}' in column '{column}': {text[:60]}: {e}") from None
+    b = sound_boxes(box_table(raw[id], out), f"{csv}, column '{column}'")
+    sound = {row: list(g.itertuples(index=False, name=None)) for row, g in b[['finding', *'xywh']].groupby(level=0)}
+    return [sound[row] if some else some for row, some in enumerate(out)]
 
 # %% ../nbs/16_sources.ipynb #3972e461
 def warn_of_boxes(
@@ -581,7 +589,8 @@ def usual_boxes(
 ) -> str|None: # 'boxes', where the column is there and holds boxes
     "Whether a column that happens to be called `boxes` holds some; one that holds something else is the user's, which is warned of"
     if 'boxes' not in raw or raw.boxes.isna().all(): return None
-    try: csv_boxes(raw, 'boxes', id, csv)
+    try:
+        with warnings.catch_warnings(action='ignore'): csv_boxes(raw, 'boxes', id, csv)
     except OtcxrError as e: return warnings.warn(f'{e}; the column is not read as boxes')
     return 'boxes'
 

@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .config import load_json
 from .core import OtcxrError, atomic_path, default_device, few, percent, plain_name
 from .datasets import load_radiographs, need_labels
 from .encoders import leak_of, load_encoders, named_path
@@ -75,7 +76,8 @@ def load_predictions(
     except (pa.ArrowInvalid, OSError) as e: raise OtcxrError(f'{path} cannot be read as parquet ({str(e).splitlines()[0]})') from e
     df = table.to_pandas()
     scored_findings(df, path)
-    df.attrs['about'] = json.loads((table.schema.metadata or {}).get(b'otcxr', b'{}')) or dict(method=Path(path).stem)
+    try: df.attrs['about'] = load_json((table.schema.metadata or {}).get(b'otcxr', b'{}'), dict) or dict(method=Path(path).stem)
+    except ValueError as e: raise OtcxrError(f'{path}: what it says of itself cannot be read ({e})') from e
     return df
 
 # %% ../nbs/53_predictions.ipynb #7a93dc9c

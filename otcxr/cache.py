@@ -34,6 +34,7 @@ import otcxr
 
 from .boxes import OVERHANG, box_table, sound_boxes
 from .collection import SPLITS, Radiographs, keyed, need_columns, need_unique
+from .config import load_json
 from .core import OtcxrError, atomic_path, cache_home, few, progress_bar
 from .files import real_paths
 from .folders import is_temporary, take_lock
@@ -476,22 +477,24 @@ def open_cache(
 ) -> Radiographs: # memory-mapped, read-only
     "Open a cache. Raises `OtcxrError` for a folder that is none, an unfinished one, and one whose files are not those of its manifest"
     folder = Path(folder)
-    try: m = json.loads((folder/'manifest.json').read_text())
+    try: manifest = (folder/'manifest.json').read_text()
     except FileNotFoundError:
         begun = partial_folder(folder.absolute()).exists()
         hint = '; it was begun and not finished: run the same build_cache again' if begun else ''
         raise OtcxrError(f'{folder}: is no image cache (it has no manifest.json){hint}') from None
     try:
+        m = load_json(manifest, dict)
         shape, masks = (m['images'], m['size'], m['size']), m.get('masks', [])
-        for file, want in m.get('hashes', {}).items():
+        for file, want in dict(m.get('hashes', {})).items():
             looked_at = verify or file.endswith('.csv')
             if looked_at and fingerprint(folder/file) != want: raise ValueError(f'{file} is not the one that was written')
         images, *arrays = [map_array(folder/file, shape) for file in array_files(masks)]
         table = cache_table(folder/'table.csv', m.get('text', ()))
         if images.shape != shape or len(table) != len(images):
             raise ValueError(f'{images.shape[0]:,} images, {len(table):,} rows in table.csv, {shape[0]:,} in the manifest')
-    except (OSError, ValueError, KeyError) as e: raise OtcxrError(f'{folder}: is damaged ({e}); remove it and build it again') from e
-    table.attrs = {k: m[k] for k in ('name', 'findings', 'origin')}
+        table.attrs = {k: m[k] for k in ('name', 'findings', 'origin')}
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise OtcxrError(f'{folder}: is damaged ({e}); remove it and build it again') from e
     return Radiographs(images, table, m['findings'], m['name'], dict(zip(masks, arrays)) or None, read_text_columns(folder/'skipped.csv'),
                        m.get('whose', ''))
 

@@ -203,10 +203,13 @@ def _need_shallow(value):
 
 def load_json(
     text:str|bytes, # JSON
+    kind:type=object, # what it must hold, such as `dict`
 ): # plain values
-    "Read JSON. Raises `ValueError` for what is none, and for what is nested deeper than `MOST_LEVELS`"
-    try: return _need_shallow(json.loads(text))
+    "Read JSON. Raises `ValueError` for what is none or of another kind, and for what is nested deeper than `MOST_LEVELS`"
+    try: value = _need_shallow(json.loads(text))
     except RecursionError: raise ValueError(f'nested deeper than {MOST_LEVELS} levels') from None
+    if not isinstance(value, kind): raise ValueError(f'a {kind.__name__} was expected, not {str(value)[:40]!r}')
+    return value
 
 def _expanded(node, known):
     "How many values a node of YAML stands for; infinitely many where it holds itself"

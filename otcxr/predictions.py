@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .collection import keyed
+from .config import load_json
 from .core import OtcxrError, atomic_path, default_device, few, percent, plain_name
 from .datasets import load_radiographs, need_labels
 from .encoders import leak_of, load_encoders, named_path
@@ -78,8 +79,8 @@ def said_of_itself(
     path, # of the file
 ) -> dict: # {} where it says nothing
     "What a file of predictions says of itself. Raises `OtcxrError` where that cannot be understood"
-    try: about = json.loads((metadata or {}).get(b'otcxr', b'{}'))
-    except (ValueError, RecursionError): about = None
+    try: about = load_json((metadata or {}).get(b'otcxr', b'{}'))
+    except ValueError: about = None
     wrong = [k for k, kind in ABOUT.items() if isinstance(about, dict) and about.get(k) is not None and not isinstance(about[k], kind)]
     if not isinstance(about, dict) or wrong:
         raise OtcxrError(f"{path}: what the file says of itself, in its metadata, cannot be understood: {few(wrong or ['no JSON object'])}")

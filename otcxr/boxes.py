@@ -8,7 +8,6 @@ Docs: https://otcxr.github.io/otcxr/boxes.html.md"""
 __all__ = ['OVERHANG', 'box_table', 'refuse_boxes', 'box_numbers', 'sound_boxes', 'cut_boxes']
 
 # %% ../nbs/14b_boxes.ipynb #168141f5
-import math
 import warnings
 
 import numpy as np

@@ -285,6 +285,7 @@ def vinbig_sizes(
     if several.any(): raise OtcxrError(f'{file}: says several sizes of {few(several.index[several])}')
     return sizes
 
+# %% ../nbs/17_challenges.ipynb #fa116379
 def vinbig_boxes(
     raw:pd.DataFrame, # a row a box, in pixels of the original; rows of 'No finding' have none
     file:Path, # it comes from, for messages
@@ -316,6 +317,7 @@ def present_boxes(
         warnings.warn(f'{v.files[-1]}: {len(lost):,} boxes are left out, as the labels do not have their image or their finding: {what}')
     return boxes_by_image(v.boxes[label == 1])
 
+# %% ../nbs/17_challenges.ipynb #dd20e0b7
 def vinbig_splits(
     v:Votes, # of either layout
     physionet:bool, # which one
@@ -377,18 +379,24 @@ class VinBig(Source):
 def siim_masks(
     file:Path, # train-rle.csv
 ) -> pd.DataFrame: # a row an image, in the order of the file: n_masks, mask ('rle:...' of all of them, or 'empty')
-    "The masks of each image, united. Raises `OtcxrError` for an image that is said to be with and without one"
+    """The masks of each image, united.
+    Raises `OtcxrError` for an image that is said to be with and without one, and for run lengths that cover no pixel"""
     r = read_csv(file, dtype=str).rename(columns=str.strip)
     need_columns(r, ['ImageId', 'EncodedPixels'], str(file))
     r['runs'] = r.EncodedPixels.fillna('-1').str.strip().replace('', '-1')
     r['ImageId'] = r.ImageId.str.strip()
-    masks = r[r.runs != '-1'].groupby('ImageId').runs.agg(['size', '|'.join])
+    with_mask = r[r.runs != '-1']
+    for row, image, runs in with_mask[['ImageId', 'runs']].itertuples(name=None):
+        if not any(length.strip('0') for length in runs.split()[1::2]):
+            raise OtcxrError(f"{file}: row {row + 1}, image '{image}': run lengths {runs[:40]} cover no pixel; -1 says that there is none")
+    masks = with_mask.groupby('ImageId').runs.agg(['size', '|'.join])
     if both := sorted(set(r.ImageId[r.runs == '-1']) & set(masks.index)):
         raise OtcxrError(f'{file}: {len(both):,} images have a mask in one row and none in another: {few(both)}')
     masks = masks.reindex(r.ImageId.drop_duplicates())
     words = [f'rle:1024x1024:{runs}' if isinstance(runs, str) else 'empty' for runs in masks['join']]
     return pd.DataFrame({'n_masks': masks['size'].fillna(0).astype(int), 'mask': words}, masks.index)
 
+# %% ../nbs/17_challenges.ipynb #1693fa79
 def read_siim(
     root, # the folder with train-rle.csv (or stage_2_train.csv)
     images=None, # folder of the images, else dicom-images-train below root, else root; False: labels only

@@ -9,9 +9,9 @@ __all__ = ['SOURCES', 'NIH_FINDINGS', 'NIH_LISTS', 'SPLIT_NAMES', 'BLANK', 'TRUT
            'CHOICES', 'OWN', 'Source', 'source', 'cache_folder', 'check_choice', 'finish_table', 'Ready', 'need_size',
            'Cache', 'boxes_by_image', 'nih_boxes', 'nih_findings', 'nih_lists', 'list_entries', 'nih_splits',
            'read_nih', 'NIH', 'NIH14', 'lower_text', 'label_values', 'binary_labels', 'as_numbers', 'plain_word',
-           'column_of', 'is_own', 'no_finding', 'csv_patients', 'csv_splits', 'odd_labels', 'csv_labels', 'mask_folder',
-           'csv_masks', 'row_boxes', 'csv_boxes', 'warn_of_boxes', 'usual_boxes', 'other_columns', 'read_csv_table',
-           'csv_table', 'CSV']
+           'column_of', 'is_own', 'no_finding', 'csv_patients', 'csv_splits', 'odd_labels', 'csv_labels',
+           'need_own_masks', 'mask_folder', 'csv_masks', 'row_boxes', 'csv_boxes', 'warn_of_boxes', 'usual_boxes',
+           'other_columns', 'read_csv_table', 'csv_table', 'CSV']
 
 # %% ../nbs/16_sources.ipynb #d2133f8d
 import inspect
@@ -32,6 +32,7 @@ from .collection import Radiographs, how_drawn, need_columns, need_unique, split
 from .core import OtcxrError, cache_home, did_you_mean, few, real_data
 from .files import Files, beside, find_images, need_files, one_file, path_parts, read_csv, read_text, real_paths, same_letters, stem_of
 from .identity import image_name, nih_patient
+from .masks import read_mask_file
 from .overlap import namespace
 from .provenance import fingerprint
 
@@ -512,6 +513,22 @@ def csv_labels(
         raise OtcxrError(f"{csv}: finding '{c}' must hold 0, 1, yes, no or blanks; it holds {odd} (row {row}){choice}")
     return labels
 
+# %% ../nbs/16_sources.ipynb #321f3c5b
+def need_own_masks(
+    images, # image ids
+    paths, # of the mask of each, None where there is none
+    csv, # the file, for the message
+):
+    "Raise an `OtcxrError` for a mask that shows something and is that of several images; an empty file may serve many"
+    named = [(image, path) for image, path in zip(images, paths) if path is not None]
+    of = {} # a file -> images
+    for (image, path), file in zip(named, real_paths(path for _, path in named)): of.setdefault(file, []).append((image, path))
+    for some in of.values():
+        path = some[0][1]
+        if len(some) > 1 and read_mask_file(path).any():
+            raise OtcxrError(f'{csv}: one mask is that of {len(some):,} images ({few(image for image, _ in some)}), and it is not empty: '
+                             f'{path}; give each image a mask of its own')
+
 # %% ../nbs/16_sources.ipynb #52721a49
 def mask_folder(
     raw:pd.DataFrame, # as read
@@ -531,18 +548,21 @@ def csv_masks(
     csv:Path, # the file
     blank_mask, # 'empty' or 'unknown'
 ) -> np.ndarray: # what stands in the column `mask:NAME`
-    "The mask of each row. Raises `OtcxrError` for a file that is named and not there, and for a folder in which no image has a mask"
+    """The mask of each row. Raises `OtcxrError` for a file that is named and not there, for one that several images share,
+    and for a folder in which no image has a mask"""
     folder, blank = mask_folder(raw, where, csv), 'empty' if blank_mask == 'empty' else None
     files = Files(csv.parent if folder is None else folder)
     if folder is None:
         paths = files.find_all(raw[where].fillna('').tolist())
         lost = [n for n, p in zip(raw[where], paths) if isinstance(n, str) and p is None]
         if lost: raise OtcxrError(f"{csv}: {len(lost):,} masks of column '{where}' have no file: {few(lost)}; looked below {csv.parent}")
+        need_own_masks(raw[names[0]], paths, csv)
         return np.array([p or blank for p in paths], dtype=object)
     paths = [None]*len(raw)
     for column in names:
         if not any(paths): paths = files.find_all(raw[column].fillna('').tolist())
     if not any(paths): raise OtcxrError(f"{csv}: no mask in {folder} is named like an image, such as '{raw[names[-1]].iloc[0]}'")
+    need_own_masks(raw[names[0]], paths, csv)
     return np.array([p or blank for p in paths], dtype=object)
 
 # %% ../nbs/16_sources.ipynb #262ab7ef

@@ -11,7 +11,6 @@ __all__ = ['WRAPPERS', 'REMEDY', 'PREFIXES', 'CLASSIFIERS', 'OLD_DENSENET', 'ref
 
 # %% ../nbs/41a_init.ipynb #ddb77c2c
 import hashlib
-import json
 import re
 import sys
 import warnings
@@ -24,6 +23,7 @@ import torch
 import torchvision
 from torch import nn
 
+from .config import load_json
 from .core import OtcxrError, did_you_mean, few, system_errors
 from .encoder import FLOATS, RESNETS, SMALL, Encoder, refuse_misfit
 from .provenance import fingerprint
@@ -144,9 +144,9 @@ def trained_stride(
     "The stride of the network that a file of ours was trained in; files of an earlier version tell it by the size of the views"
     if path.suffix != '.safetensors': return None
     about = load_tensors(path)[1]
-    with suppress(KeyError, TypeError, ValueError):
-        if 'encoder' in about: return int(json.loads(about['encoder'])['stride'])
-        cfg = json.loads(about['config'])
+    with suppress(KeyError, TypeError, ValueError, OverflowError):
+        if 'encoder' in about: return int(load_json(about['encoder'])['stride'])
+        cfg = load_json(about['config'])
         if cfg['model']['arch'] in RESNETS: return 32 if cfg['size'] >= 224 else 16
     return None
 

@@ -6,10 +6,10 @@ Docs: https://otcxr.github.io/otcxr/pretrain.html.md"""
 
 # %% auto #0
 __all__ = ['FREE_FIELDS', 'CPU_BF16', 'PRETRAIN_FILES', 'PretrainConfig', 'param_groups', 'adamw', 'lars', 'explain_precision',
-           'pick_precision', 'autocast_of', 'begin_with', 'create_learner', 'save_weights', 'read_weights',
-           'load_weights', 'load_model', 'PretrainResult', 'drop_checkpoint', 'read_pretraining', 'need_no_weights',
-           'save_pretraining', 'pretrain_line', 'start_line', 'seen_by', 'need_same_start', 'pretrain', 'Clock',
-           'step_times']
+           'pick_precision', 'autocast_of', 'begin_with', 'create_learner', 'layout_of', 'save_weights', 'read_weights',
+           'need_layout', 'load_weights', 'load_model', 'PretrainResult', 'drop_checkpoint', 'read_pretraining',
+           'need_no_weights', 'save_pretraining', 'pretrain_line', 'start_line', 'seen_by', 'need_same_start',
+           'pretrain', 'Clock', 'step_times']
 
 # %% ../nbs/42_pretrain.ipynb #74dfc5b7
 from otcxr.callback import (
@@ -71,7 +71,7 @@ import otcxr
 
 from .augment import Augment, augment_preset
 from .collection import Radiographs
-from .config import Config, config_diff
+from .config import Config, config_diff, load_json
 from .core import OtcxrError, default_device, seed_everything, system_errors
 from .datasets import load_radiographs
 from .encoder import Encoder, metadata_of
@@ -259,19 +259,23 @@ def create_learner(
     return learn
 
 # %% ../nbs/42_pretrain.ipynb #4f3b6276
+def layout_of(
+    encoder:Encoder,
+) -> dict: # 'arch', 'in_channels', 'size', 'stride'
+    "What weights must be filled into"
+    return {k: getattr(encoder, k) for k in ('arch', 'in_channels', 'size', 'stride')}
+
 def save_weights(
     model, # a model with `encoder.backbone`
     path, # weights.safetensors
     cfg:PretrainConfig, # of the run
 ) -> Path: # the same path
     "Write the backbone's weights, under torchvision's names, with the configuration and the network's layout in the metadata"
-    e = model.encoder
-    layout = dict(arch=e.arch, in_channels=e.in_channels, size=e.size, stride=e.stride)
-    return save_tensors(e.backbone.state_dict(), path, config=cfg.to_dict(), encoder=layout)
+    return save_tensors(model.encoder.backbone.state_dict(), path, config=cfg.to_dict(), encoder=layout_of(model.encoder))
 
 def read_weights(
     path, # a file of a pre-training run, or the run's folder
-) -> tuple: # (tensors by name, PretrainConfig)
+) -> tuple: # (tensors by name, PretrainConfig, the layout that is recorded, {} where none is)
     "The content of a file. Raises `OtcxrError` for a file that is missing, damaged or not ours"
     with system_errors(path):
         if Path(path).is_dir(): path = Path(path)/'weights.safetensors'
@@ -280,17 +284,31 @@ def read_weights(
     tensors, about = load_tensors(path)
     if 'config' not in about: raise OtcxrError(f'{path} carries no configuration: it was not written by otcxr')
     try:
-        with metadata_of(path): return tensors, PretrainConfig.from_dict(json.loads(about['config']), translate=True)
+        with metadata_of(path):
+            layout = load_json(about.get('encoder', '{}'), dict)
+            return tensors, PretrainConfig.from_dict(load_json(about['config']), translate=True), layout
     except OtcxrError as e:
         raise OtcxrError(f'{e} (it was written by otcxr {about.get("otcxr")}, this is {otcxr.__version__})') from e
 
 # %% ../nbs/42_pretrain.ipynb #42a00006
+def need_layout(
+    encoder:Encoder, # made from the configuration of a file
+    layout:dict, # that the file records
+):
+    "Raise `OtcxrError` where the weights were trained in another network than their configuration leads to"
+    here = layout_of(encoder)
+    odd = [f'{k} {layout[k]!r} (its configuration leads to {v!r})' for k, v in here.items() if layout.get(k, v) != v]
+    if odd: raise OtcxrError(f"these weights are recorded as those of a network of {', '.join(odd)}: it would give other features. "
+                             'Take the file from where it is whole, or the version of otcxr that wrote it')
+
 def load_weights(
     path, # weights.safetensors, or the folder of the run
 ) -> tuple: # (Encoder in evaluation mode, PretrainConfig); `encoder.backbone` is the plain torchvision network, with the strides it had
-    "The pre-trained encoder. Raises `OtcxrError` for a file that is missing, damaged or not ours"
-    tensors, cfg = read_weights(path)
-    with metadata_of(path): encoder = Encoder(cfg.model.arch, cfg.model.in_channels, cfg.size)
+    "The pre-trained encoder. Raises `OtcxrError` for a file that is missing, damaged or not ours, or contradicts itself"
+    tensors, cfg, layout = read_weights(path)
+    with metadata_of(path):
+        encoder = Encoder(cfg.model.arch, cfg.model.in_channels, cfg.size)
+        need_layout(encoder, layout)
     load_strict(encoder.backbone, tensors, path)
     return encoder.eval(), cfg
 
@@ -298,9 +316,11 @@ def load_model(
     out, # folder of a finished run
 ) -> tuple: # (model in evaluation mode, PretrainConfig)
     "The whole model, with its heads: what a transport plan is drawn from"
-    tensors, cfg = read_weights(Path(out)/'weights.safetensors')
-    heads, _ = read_weights(Path(out)/'heads.safetensors')
-    with metadata_of(out): model = create_model(cfg.model, cfg.size)
+    tensors, cfg, layout = read_weights(Path(out)/'weights.safetensors')
+    heads, *_ = read_weights(Path(out)/'heads.safetensors')
+    with metadata_of(out):
+        model = create_model(cfg.model, cfg.size)
+        need_layout(model.encoder, layout)
     load_strict(model, {f'encoder.backbone.{k}': v for k, v in tensors.items()} | heads, out)
     return model.eval(), cfg
 
@@ -447,17 +467,18 @@ def pretrain(
     data = load_radiographs(cfg.data, size=cfg.data_size, progress=progress != 'none') if data is None else data
     images = data if cfg.split == 'all' else data.split(cfg.split)
     if resume and (done := read_pretraining(out, cfg, images.fingerprint)): return done
+    learn = create_learner(cfg, data, out, device, init) # what does not fit ends here, before anything is written or removed
+    seen = seen_by(cfg, images.identities, init)
     with open_run(out, PRETRAIN_FILES):
         if not resume: clear_run(out, (*PRETRAIN_FILES, *LOG_FILES))
         if done := read_pretraining(out, cfg, images.fingerprint): return done # by another process, meanwhile
         if not (out/'checkpoint.pt').exists():
             need_no_weights(out)
             clear_run(out, (*PRETRAIN_FILES, *LOG_FILES)) # nothing of another start stays beside this one
-        learn = create_learner(cfg, data, out, device, init) # what does not fit ends here, and leaves no configuration in the way
         if not (out/'config.yaml').exists(): cfg.to_yaml(out/'config.yaml')
         begun = fingerprint([images.fingerprint, learn.begun['sha256']]) if learn.begun else images.fingerprint
         continue_run(learn, Checkpoint(out/'checkpoint.pt', cfg, begun, FREE_FIELDS, cfg.checkpoint_minutes), out/'history.csv')
-        save_seen(out, seen_by(cfg, images.identities, init))
+        save_seen(out, seen)
         if progress != 'none': print(start_line(learn, cfg), flush=True)
         show_progress(learn, progress, lambda row: print(pretrain_line(learn, row), flush=True))
         with logged(learn, log, out, cfg): learn.fit(cfg.epochs)

@@ -86,12 +86,12 @@ def comparable(
     t['domain'] = ('=' + t.patients).where(t.patients != '', '?' + t.collection)
     return t
 
-def _contents(pairs): # pairs of rows, with suffixes -> (N,) 'equal', 'differ', 'unknown'
+def _contents(pairs): # pairs of rows, with suffixes -> (N,) 'equal', 'unequal' (perhaps stored again, so not surely others), 'unknown'
     file_a, file_b, pixel_a, pixel_b = (pairs[c].astype(str) for c in ('file_hash_a', 'file_hash_b', 'pixel_hash_a', 'pixel_hash_b'))
     files = (file_a != '') & (file_b != '')
     pixels = (pixel_a != '') & (pixel_a.str.split(':').str[0] == pixel_b.str.split(':').str[0])
     equal = files & (file_a == file_b) | pixels & (pixel_a == pixel_b)
-    return np.select([equal, files | pixels], ['equal', 'differ'], 'unknown')
+    return np.select([equal, files | pixels], ['equal', 'unequal'], 'unknown')
 
 def _relation(a, b, whole): # rows of one domain and collection each; all rows of b's collection, or None -> 'same', 'unknown', 'other'
     da, db = a.domain.iloc[0], b.domain.iloc[0]
@@ -100,7 +100,7 @@ def _relation(a, b, whole): # rows of one domain and collection each; all rows o
     if a.collection.iloc[0] != b.collection.iloc[0]: return 'unknown'
     if whole is None: return 'same'
     pairs = a.merge(whole, on='name', suffixes=('_a', '_b'))
-    return 'same' if (_contents(pairs) != 'differ').any() else 'unknown'
+    return 'same' if (_contents(pairs) != 'unequal').any() else 'unknown'
 
 # %% ../nbs/12b_overlap.ipynb #e31e6fb1
 FROM_NIH = ('nih', 'rsna', 'siim', 'chestmnist') # public collections of NIH's images
@@ -143,16 +143,18 @@ def compare_names(self:Overlap,
     "Find images that are called alike"
     if relation == 'other': return
     pairs = a[a.name != ''].merge(b, on='name', suffixes=('_a', '_b'))
-    alike_names = pairs[(_contents(pairs) != 'differ') | (pairs.patients_b == 'nih')]
-    if relation == 'same': self.images += alike_names.name.tolist()
-    elif len(alike_names):
-        self.questions.append(f'{len(alike_names):,} images of {self.names[1]} are called like images of {self.names[0]} '
-                              f'({few(alike_names.name, 3)}), and nothing says whether they are the same')
+    def by_patient(t): return (relation == 'same') & (t.patient_id_a != '') & (t.patient_id_b != '') # they are compared already
+    nih = (pairs.patients_a == 'nih') | (pairs.patients_b == 'nih')
+    sure = (relation == 'same') & ((_contents(pairs) != 'unequal') | nih)
+    self.images += pairs.name[sure].tolist()
+    in_question = pairs.name[~sure & ~by_patient(pairs)].drop_duplicates()
+    if len(in_question):
+        self.questions.append(f'{len(in_question):,} images of {self.names[1]} are called like images of {self.names[0]} '
+                              f'({few(in_question, 3)}), and nothing says whether they are the same')
     def tails(t): return t.assign(tail=t.name.str.rsplit('/', n=1).str[-1]).drop_duplicates('tail', keep=False)
     pairs = tails(a).merge(tails(b), on='tail', suffixes=('_a', '_b'))
     ends = [x != y and (x.endswith(f'/{y}') or y.endswith(f'/{x}')) for x, y in zip(pairs.name_a, pairs.name_b)]
-    people = (relation == 'same') & (pairs.patient_id_a != '') & (pairs.patient_id_b != '') # they are compared by patient already
-    pairs = pairs[np.array(ends, bool) & ~people & (_contents(pairs) != 'differ')]
+    pairs = pairs[np.array(ends, bool) & ~by_patient(pairs)]
     if len(pairs):
         some = few([f'{x} and {y}' for x, y in zip(pairs.name_a, pairs.name_b)], 2)
         self.questions.append(f'{len(pairs):,} images of {self.names[1]} differ from those of {self.names[0]} in their folder only: {some}')

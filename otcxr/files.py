@@ -8,7 +8,7 @@ Docs: https://otcxr.github.io/otcxr/files.html.md"""
 __all__ = ['IMAGE_SUFFIXES', 'FORMER_SUFFIXES', 'MAX_COLUMNS', 'SEPARATORS', 'CSV_ERRORS', 'is_image_name', 'plain_path',
            'path_parts', 'same_letters', 'stem_of', 'Found', 'real_paths', 'place', 'Files', 'begins_as_dicom',
            'beside', 'find_images', 'need_different', 'one_file', 'need_files', 'csv_encoding', 'csv_separator',
-           'csv_text', 'need_header', 'read_csv', 'read_text', 'named_columns']
+           'refuse_title', 'csv_text', 'need_header', 'read_csv', 'read_text', 'named_columns']
 
 # %% ../nbs/14_files.ipynb #4af83bc9
 import codecs
@@ -333,6 +333,23 @@ def csv_separator(
     def fits(n): return n[0] > 1, all(k == n[0] for k in n), n[0]
     return max(SEPARATORS, key=lambda s: fits(cells(s))) # of equals the first, a comma
 
+# %% ../nbs/14_files.ipynb #19b88aa5
+def refuse_title(
+    text:str, # of a table
+    path:Path, # the file, for messages
+):
+    "Raise `OtcxrError` where the first line is no header: a comment or title above the table, which has other columns than it"
+    first, *below = [line for line in text.splitlines()[:50] if line.strip(SEPARATORS + ' ')] or ['']
+    comment = first.lstrip('\ufeff"').startswith('#')
+    if comment: first = first.rstrip(SEPARATORS) # a spreadsheet fills its line up
+    while comment and below and below[0].startswith('#'): del below[0]
+    def cells(lines, s): return [len(row) for row in csv.reader(lines, delimiter=s) if any(row)]
+    counts = [(sum(cells([first], s)), cells(below, s)) for s in SEPARATORS]
+    tables = [(one, n[0]) for one, n in counts if n and n[0] > 1 and len(set(n)) == 1] # the lines below are rows of one table
+    if tables and (comment or max(one for one, _ in counts) == 1) and all(one != n for one, n in tables):
+        raise OtcxrError(f"{path}: the first line is no header: {few([first.strip()])}; the names of the columns belong there: remove "
+                         'the lines above them')
+
 # %% ../nbs/14_files.ipynb #26ce6eaf
 def csv_text(
     path:Path, # a CSV file, maybe packed with gzip
@@ -347,6 +364,7 @@ def csv_text(
     separator = csv_separator(text)
     if named := re.match(r'\s*"?sep=(.)"?[ \t]*(?=\r|\n)', text, re.IGNORECASE): # Excel's first line
         text, separator = text[named.end():], named[1]
+    refuse_title(text, path)
     said = [f'{separator!r} between the columns']*(separator != ',') + [f'letters of {encoding}']*(encoding != 'utf-8-sig')
     if said: warnings.warn(f"{path}: read with {' and '.join(said)}")
     return text, separator

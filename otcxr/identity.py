@@ -33,10 +33,15 @@ def plain_text(
 def patient_key(
     value, # an id of any type
 ) -> str|None: # None where it is missing or blank
-    "The key of a patient: `plain_text`, and a number that went through a column of floats is the number again"
+    """The key of a patient: `plain_text`, and a whole number that a spreadsheet or a column of floats wrote otherwise is itself again:
+    7.0, 7,0 and 7.00E+00 are 7. 7,000 may be a thousand, and of 1.2E+05 some digits are lost: they stay what they are"""
     text = plain_text(value)
-    whole = text and re.fullmatch(r'([+-]?\d+)\.0+', text)
-    return whole[1] if whole else text
+    if text is None: return None
+    if whole := re.fullmatch(r'([+-]?\d+)(?:\.0+|,(?!000$)0+)', text): return whole[1]
+    power = re.fullmatch(r'([+-]?\d)(?:[.,](\d*))?[eE]\+(\d\d\d?)', text)
+    if power is None: return text
+    digits, n = power[2] or '', int(power[3])
+    return power[1] + digits[:n] if len(digits) >= n and not digits[n:].strip('0') else text
 
 def patient_keys(
     column, # ids of patients, (N,)

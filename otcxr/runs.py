@@ -68,6 +68,7 @@ def read_provenance(
     remedy = 'copy it again from where it is whole, choose another folder, or remove the file to do the run again'
     try: prov = load_json(file.read_text())
     except FileNotFoundError: return None
+    except NotADirectoryError: raise OtcxrError(f'{out} is a file and not a folder: choose another folder') from None
     except (OSError, ValueError) as e: raise OtcxrError(f'{file} cannot be read ({e}): {remedy}') from e
     kinds = dict(hashes=dict, contents=dict, init=(dict, type(None)))
     if not isinstance(prov, dict) or not all(isinstance(prov[k], kind) for k, kind in kinds.items() if k in prov):

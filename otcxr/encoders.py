@@ -120,7 +120,8 @@ def load_encoders(
 # %% ../nbs/43_encoders.ipynb #d0653d0e
 def _no_record(name, weights): # -> why it is not known what a network has seen
     ours = weights.suffix == '.safetensors' and {'config', 'classifier'} & {*load_tensors(weights)[1]}
-    if ours: return f'{weights}: no images.csv beside it, so it is not known which patients {name} has seen; make sure that none is'
+    if ours: return (f'{weights}: no images.csv beside it that is known to be its own, so it is not known which patients {name} has seen; '
+                     'make sure that none is')
     return f'{name} ({weights.name}): these weights carry no record of radiographs; make sure that they have seen nobody who is'
 
 def _seen_before(name, weights, data, split, allow_leak=False): # as `refuse_seen` -> (Overlap, or None without a record; images, gaps)

@@ -428,8 +428,9 @@ def seen_by(
     file = Path(type(init).__name__) if init is not None else find_init(cfg.init, cfg.model.arch)
     before = None if init is not None else load_seen(file)
     if before is not None: return pd.concat([own, before], ignore_index=True).fillna('').drop_duplicates()
-    warnings.warn(f'{cfg.init or file}: no images.csv beside it, so it is not known which patients these weights have seen. '
-                  'Weights of photographs have seen none; make sure that others were not trained on the patients you will measure on')
+    warnings.warn(f'{cfg.init or file}: no images.csv beside it that is known to be its own, so it is not known which patients '
+                  'these weights have seen. Weights of photographs have seen none; make sure that others were not trained on '
+                  'the patients you will measure on')
     return pd.concat([own, unrecorded(file)], ignore_index=True).fillna('')
 
 # %% ../nbs/42_pretrain.ipynb #9c634263

@@ -6,7 +6,8 @@ Docs: https://otcxr.github.io/otcxr/runs.html.md"""
 
 # %% auto #0
 __all__ = ['is_run', 'open_run', 'read_provenance', 'need_whole', 'finish_run', 'need_whole_run', 'read_run_table', 'find_run',
-           'clear_run', 'save_seen', 'load_seen', 'unrecorded', 'save_tensors', 'load_tensors', 'load_strict']
+           'clear_run', 'save_seen', 'list_beside', 'load_seen', 'unrecorded', 'save_tensors', 'load_tensors',
+           'load_strict']
 
 # %% ../nbs/41_runs.ipynb #9cf9e5ef
 import errno
@@ -159,14 +160,28 @@ def save_seen(
     seen = table.reindex(columns=[*IDENTITY]).fillna('').assign(rows=len(table))
     with atomic_path(out/'images.csv') as tmp: seen.to_csv(tmp, index=False)
 
+def list_beside(
+    weights:Path, # a file of weights
+) -> Path|None: # images.csv of the run that wrote them; None where there is none, or it may be that of other weights
+    """Where a list says what a network was trained on. A link is followed; what a provenance beside the list does not know by its
+    content has none; without a provenance the weights must be the only ones there"""
+    weights = Path(weights).resolve()
+    file = weights.parent/'images.csv'
+    need_whole(file)
+    if not file.is_file(): return None
+    hashes = (read_provenance(file.parent) or {}).get('hashes')
+    if hashes is not None: return file if weights.is_file() and fingerprint(weights) in hashes.values() else None
+    there = {f.name for f in file.parent.iterdir() if f.suffix in ('.safetensors', '.pth', '.pt') and f.is_file()}
+    of_run = {f for f in there if f in ('heads.safetensors', 'checkpoint.pt') or f.startswith('nonfinite-step')} # by a run under way
+    return None if there - of_run - {weights.name} else file
+
 def load_seen(
     weights:Path, # a file of weights in the folder of its run
 ) -> pd.DataFrame|None: # columns of `otcxr.overlap.IDENTITY`, '' where something is not known; None where there is no list
     """What the network behind a file of weights was trained on. Raises `OtcxrError` for a list that is empty, cut short, or none;
     warns of one that says nothing of its length, and has no hash in a provenance"""
-    file = weights.parent/'images.csv'
-    need_whole(file)
-    if not file.is_file(): return None
+    file = list_beside(weights)
+    if file is None: return None
     known = file.name in (read_provenance(file.parent) or {}).get('hashes', {}) # and so it is whole
     try:
         if not file.read_bytes().endswith(b'\n'): raise ValueError('it is empty or cut short')

@@ -330,7 +330,7 @@ class CacheBuild:
 @patch
 def check_place(self:CacheBuild):
     "Raise an `OtcxrError` where something else lies in the cache's place, an `OSError` where the disk has no room"
-    if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+    if self.out.is_symlink() or self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
         raise OtcxrError(f'{self.out}: exists and is no cache; give another folder')
     names = {p.name for p in self.folder.iterdir()} if self.folder.is_dir() else set()
     if names and not names & {'journal.jsonl', 'manifest.json'}:
@@ -640,6 +640,7 @@ def build_cache(
     changed. Raises `OtcxrError` when the folder holds a cache with other options or of other files, when the disk is full, and when no file
     can be used"""
     out = Path(out).absolute()
+    if out.is_symlink(): out = Path(os.path.realpath(out)) # the cache lies where the link leads; one in a circle leads to itself
     table, plan = plan_cache(table, name or table.attrs.get('name', out.name), size, crop, window, findings, patients,
                              body_parts)
     build = CacheBuild(table, plan, out)

@@ -6,7 +6,7 @@ Docs: https://otcxr.github.io/otcxr/encoders.html.md"""
 
 # %% auto #0
 __all__ = ['named_path', 'foreign', 'load_foreign', 'Own', 'is_imagenet', 'load_encoders', 'refuse_seen', 'leak_of',
-           'seen_by_network']
+           'seen_by_network', 'seen_after']
 
 # %% ../nbs/43_encoders.ipynb #d2a180b8
 import warnings
@@ -179,3 +179,11 @@ def seen_by_network(
     try: seen = load_seen(Path(weights))
     except OtcxrError: seen = None # it was refused, or allowed, before
     return unrecorded(Path(weights)) if seen is None else seen
+
+def seen_after(
+    data:Radiographs, # of a training that begins with a network
+    rows, # images that are trained on, or whose labels choose when it ends
+    seen:pd.DataFrame|None=None, # of `seen_by_network`
+) -> pd.DataFrame: # for `otcxr.runs.save_seen`
+    "What a network has seen when the training has ended"
+    return pd.concat([data.identities.iloc[rows], seen], ignore_index=True).drop_duplicates()

@@ -54,7 +54,7 @@ from .config import Config
 from .core import OtcxrError, default_device, percent, plain_name, seed_everything
 from .datasets import load_radiographs, need_labels
 from .encoder import Encoder
-from .encoders import leak_of, load_encoders, seen_by_network
+from .encoders import leak_of, load_encoders, seen_after, seen_by_network
 from .features import Classifier, encoder_key, load_classifier, predict, predictions_table, save_classifier
 from .loggers import LOG_FILES, logged, need_logger
 from .metrics import macro_auroc
@@ -342,7 +342,7 @@ def save_finetuning(
     key:str, # of the run
     start:float, # `time.time()` when it was started
     name:str, # of the method
-    **pretrained, # weights (hash), pretraining_seed
+    **pretrained, # weights (hash), pretraining_seed, leak and the split it is about
 ):
     "Write classifier, predictions and provenance, in this order; the checkpoint goes"
     found = dict(method=name, best_epoch=r.best_epoch, skipped=r.skipped, **pretrained)
@@ -427,8 +427,8 @@ def finetune(
         predictions = {p: predictions_table(predict(model, d), d.table, findings) for p, d in measured.items()}
         history, network = pd.DataFrame(learn.best_epoch.rows), None if out else model.cpu().eval()
         r = FinetuneResult(findings, skipped, labels, history, predictions, out, network)
-        pretrained = dict(weights=fingerprint(dict(encoder.state_dict())), pretraining_seed=pretraining_seed, leak=leak)
-        if out: save_seen(out, pd.concat([data.identities.iloc[splits['train'][0][:, 0]], seen], ignore_index=True).drop_duplicates())
+        pretrained = dict(weights=fingerprint(dict(encoder.state_dict())), pretraining_seed=pretraining_seed, leak=leak, leak_split=split)
+        if out: save_seen(out, seen_after(data, np.concatenate([splits[p][0][:, 0] for p in ('train', 'valid')]), seen)) # valid chooses
         if out: save_finetuning(r, model, cfg, key, start, name, **pretrained)
     return r
 

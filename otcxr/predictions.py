@@ -6,8 +6,8 @@ Docs: https://otcxr.github.io/otcxr/predictions.html.md"""
 
 # %% auto #0
 __all__ = ['ABOUT', 'scored_findings', 'save_predictions', 'said_of_itself', 'load_predictions', 'need_same_patients', 'aligned',
-           'evaluate', 'compare', 'score_grid', 'probe_weights', 'expand_patterns', 'read_runs', 'warn_of_leaks',
-           'score', 'print_labels']
+           'evaluate', 'compare', 'score_grid', 'probe_weights', 'expand_patterns', 'read_runs', 'leak_on',
+           'warn_of_leaks', 'score', 'print_labels']
 
 # %% ../nbs/53_predictions.ipynb #6e1137bb
 import glob
@@ -72,7 +72,8 @@ def save_predictions(
     return Path(path)
 
 # %% ../nbs/53_predictions.ipynb #73e461d2
-ABOUT = dict(method=str, protocol=str, fraction=(int, float), seed=int, pretraining_seed=int, weights=str, leak=str) # and their types
+ABOUT = dict(method=str, protocol=str, fraction=(int, float), seed=int, pretraining_seed=int, weights=str, leak=str,
+             leak_split=str) # and their types; leak is about leak_split
 
 def said_of_itself(
     metadata:dict|None, # of a parquet file
@@ -213,8 +214,8 @@ def score_grid(
     return _joined(tables, 'method', *front), _joined(differences, 'method', 'baseline', *front)
 
 # %% ../nbs/53_predictions.ipynb #27697598
-def _write_probes(out, tables, probes, encoders, leak, prov): # folder, {file: table}, {(method, protocol, fraction, seed): Probe},
-    # encoders, {method: what `leak_of` found}, provenance
+def _write_probes(out, tables, probes, encoders, leak, split, prov): # folder, {file: table}, {(method, protocol, fraction, seed): Probe},
+    # encoders, {method: what `leak_of` found}, the split that it looked at, provenance
     "Predictions, tables, and last the provenance"
     chosen = [p.selection.assign(method=m, protocol=k, fraction=q, seed=s) for (m, k, q, s), p in probes.items()]
     tables = tables | {'selection.csv': pd.concat(chosen, ignore_index=True)}
@@ -225,7 +226,7 @@ def _write_probes(out, tables, probes, encoders, leak, prov): # folder, {file: t
     for (m, k, q, s), p in probes.items():
         files.append(f"predictions/{plain_name(m, k, percent(q).replace(' %', 'pct'), f'seed{s}')}.parquet")
         about = dict(protocol=k, fraction=q, seed=s, pretraining_seed=encoders[m][1].seed, weights=hashes[m], labels=p.labels,
-                     leak=leak[m])
+                     leak=leak[m], leak_split=split)
         save_predictions(pd.concat(p.predictions.values()), out/files[-1], m, **about, provenance=prov)
     release_folder(folder)
     write_tables(out, tables, prov | dict(files=sorted([*tables, *files]), contents={f: fingerprint(out/f) for f in files}))
@@ -267,7 +268,7 @@ def probe_weights(
                       label_seeds=label_seeds, allow_leak=allow_leak, leak=leak, pretraining=pretraining)
         tables = {'probe.csv': table} | ({'comparison.csv': comparison} if len(comparison) else {})
         tables['labels.csv'] = label_fractions_of(data, fractions, label_seeds)
-        _write_probes(Path(out), tables, probes, encoders, leak, provenance(params, first.seed, data, start))
+        _write_probes(Path(out), tables, probes, encoders, leak, split, provenance(params, first.seed, data, start))
     return table, comparison, probes
 
 # %% ../nbs/53_predictions.ipynb #7d7772d6
@@ -315,14 +316,27 @@ def read_runs(
     return groups
 
 # %% ../nbs/53_predictions.ipynb #0db96781
+def leak_on(
+    df:pd.DataFrame, # of `load_predictions`
+    split:str, # that is scored
+) -> str: # a sentence of `otcxr.encoders.leak_of`, or that it is not known
+    """Whether a network has seen the patients of a split, as its file says. The sentence of a file is about one split,
+    which earlier versions did not name: test, where it is there"""
+    about = df.attrs['about']
+    leak, there = about.get('leak'), df.split.unique()
+    if not leak: return 'not known: the file does not say whether its network has seen these patients'
+    of = about.get('leak_split') or ('test' if 'test' in there else there[0])
+    if of == split or leak.startswith('untrained'): return leak
+    return f'not known for the {split} split: the file says only of the {of} split whether its network has seen the patients'
+
 def warn_of_leaks(
     files, # parquet files of predictions, or NAME=FILE
+    split:str='test', # that is scored
 ):
-    "Warn of predictions whose networks have seen the patients, or of which nobody knows, as they say themselves"
+    "Warn of predictions whose networks have seen the patients of a split, or of which nobody knows, as they say themselves"
     said = {}
     for _, path in map(named_path, map(str, files)):
-        about = load_predictions(path).attrs['about']
-        leak = about.get('leak') or 'not known: the file does not say whether its network has seen these patients'
+        leak = leak_on(load_predictions(path), split)
         if not leak.startswith(('nothing shared', 'untrained')): said.setdefault(leak, []).append(path)
     if said: warnings.warn('; '.join(f'{few(paths, 2)}: {leak}' for leak, paths in said.items()))
 
@@ -338,7 +352,7 @@ def score(
     "All metrics of saved predictions with intervals over patients, and paired differences"
     start, files = time.time(), expand_patterns(files)
     runs = read_runs(files, split)
-    warn_of_leaks(files)
+    warn_of_leaks(files, split)
     table, comparison = evaluate(runs, split, n, seed), pd.DataFrame()
     if reference is not None or len(runs) > 1: comparison = compare(runs, reference, split, n, seed).assign(split=split)
     if out is not None:

@@ -55,14 +55,14 @@ from .core import OtcxrError, atomic_path, default_device, get_rng_state, set_rn
 from .datasets import load_radiographs
 from .dice import compare_segments, dice_table, mask_sums, need_positive, segment_metrics
 from .encoder import Encoder
-from .encoders import leak_of, load_encoders
+from .encoders import leak_of, load_encoders, seen_after, seen_by_network
 from .features import encoder_key
 from .loggers import LOG_FILES, logged, need_logger
 from .mask_data import known_masks, mask_batch, mask_order, mask_rows, mask_view
 from .metrics import with_interval
 from .pretrain import autocast_of
 from .provenance import fingerprint, provenance, write_tables
-from .runs import clear_run, find_run, finish_run, need_whole, open_run, read_run_table
+from .runs import clear_run, find_run, finish_run, need_whole, open_run, read_run_table, save_seen
 from .unet import PIXEL_LOSSES, create_unet, save_unet, segment_loss
 
 # %% ../nbs/56_segment.ipynb #1b572ec1
@@ -410,7 +410,8 @@ def load_images(
     return images
 
 # %% ../nbs/56_segment.ipynb #f9cfee06
-SEGMENT_FILES = ('checkpoint.pt', 'images.parquet', 'grid.csv', 'history.csv', 'table.csv', 'unet.safetensors', 'provenance.json')
+SEGMENT_FILES = ('checkpoint.pt', 'images.csv', 'images.parquet', 'grid.csv', 'history.csv', 'table.csv', 'unet.safetensors',
+                 'provenance.json')
 
 def save_segmentation(
     r:Segmentation, # with its network
@@ -480,6 +481,7 @@ def segment(
     progress:Literal['auto', 'bar', 'lines', 'none']='auto', # a bar, a line for each look at validation, nothing; see `show_progress`
     leak:Optional[str]=None, # what `otcxr.encoders.leak_of` found, for the files
     log:Optional[Literal['tensorboard', 'wandb']]=None, # watch the run there too, see `otcxr.loggers`
+    seen:Optional[pd.DataFrame]=None, # what the encoder was trained on, of `otcxr.encoders.seen_by_network`
 ) -> Segmentation:
     "Train a U-Net, choose threshold and smallest area on validation, measure `split` once. Raises `OtcxrError` for bad input"
     start, cfg, device = time.time(), cfg or SegmentConfig(), torch.device(device or default_device())
@@ -499,6 +501,7 @@ def segment(
         r = run(Checkpoint(out/'checkpoint.pt', cfg, key))
         prov = provenance(cfg, cfg.seed, data, start, key=key, collection=data.name, encoder=fingerprint(dict(encoder.state_dict())),
                           mask=mask, split=split, threshold=r.threshold, min_area=r.min_area, leak=leak)
+        save_seen(out, seen_after(data, np.concatenate([*rows['train'], *rows['valid']]), seen)) # valid chooses threshold and area
         save_segmentation(r, out, encoder, cfg, prov)
     return r
 
@@ -523,12 +526,12 @@ def segment_weights(
     start, data, cfg = time.time(), load_radiographs(data), cfg or SegmentConfig()
     loaded, seeds, found = load_encoders(weights, random_init), seeds or [cfg.seed], {}
     leak = {name: leak_of(name, path, data, split, allow_leak) for name, (_, _, path) in loaded.items()} # before any work
-    for name, (encoder, _, _) in loaded.items():
+    for name, (encoder, _, path) in loaded.items():
         if progress != 'none': print(name, flush=True)
         folders = [out and Path(out)/(name if s == cfg.seed else f'{name}-seed{s}') for s in seeds]
         configs = [SegmentConfig.from_dict({**cfg.to_dict(), 'seed': s}) for s in seeds]
         run = partial(segment, encoder, data, mask, split=split, resume=resume, device=device, progress=progress, leak=leak[name],
-                      log=log)
+                      log=log, seen=seen_by_network(path))
         try: found[name] = [run(c, f) for c, f in zip(configs, folders)]
         except OtcxrError as e: raise OtcxrError(f'{name}: {e}') from e
     table = pd.concat([seeds_table(runs).assign(method=name) for name, runs in found.items()], ignore_index=True)

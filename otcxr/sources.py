@@ -385,11 +385,14 @@ def binary_labels(
 def as_numbers(
     column:pd.Series, # of text
 ) -> pd.Series:
-    "A column as numbers where it holds nothing else, and no number that begins with 0 as those of cases do"
+    """A column as numbers where nothing is lost by it. It stays text where it holds anything but plain numbers (1e5 and 007 may be codes),
+    one of more than 15 digits, one that ends in a 0 behind the point (1.10 may be a code), or one that was written in two ways"""
     text = column.where(lower_text(column) != '')
-    if text.str.fullmatch(r'[+-]?0\d+').any(): return column
-    try: return pd.to_numeric(text)
-    except (ValueError, TypeError): return column
+    written = text.dropna()
+    plain = written.str.fullmatch(r'-?(0|[1-9][0-9]*)(\.0|\.[0-9]*[1-9])?') & (written.str.count('[0-9]') <= 15)
+    if not plain.all(): return column
+    numbers = pd.to_numeric(text)
+    return numbers if numbers.nunique() == written.nunique() else column
 
 # %% ../nbs/16_sources.ipynb #f69408da
 def plain_word(

@@ -139,6 +139,7 @@ def compare_namespaces(self:Overlap,
         self.questions.append(f'{here} and {there} have images that are named like those of {len(shared):,} patients of NIH '
                               f'({few(sorted(shared), 3)}), and say differently whose patients they are')
 
+# %% ../nbs/12b_overlap.ipynb #4a96a555
 @patch
 def compare_patients(self:Overlap,
     a:pd.DataFrame, # rows of one namespace

@@ -175,6 +175,7 @@ def list_beside(
     of_run = {f for f in there if f in ('heads.safetensors', 'checkpoint.pt') or f.startswith('nonfinite-step')} # by a run under way
     return None if there - of_run - {weights.name} else file
 
+# %% ../nbs/41_runs.ipynb #03a518d9
 def load_seen(
     weights:Path, # a file of weights in the folder of its run
 ) -> pd.DataFrame|None: # columns of `otcxr.overlap.IDENTITY`, '' where something is not known; None where there is no list

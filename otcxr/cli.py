@@ -648,7 +648,9 @@ def data_cache_command(
     options = reader_options(mask, images=images, id=id, patient=patient, file=file, split=split, view=view, findings=findings,
                              uncertain=uncertain, boxes=boxes, keep=keep, body_parts=body_part,
                              missing='drop' if partial else None)
-    d = load_radiographs(path, size, crop, out, workers, patients=patients, **options)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', '(?s).*are set aside and not used') # they are listed below
+        d = load_radiographs(path, size, crop, out, workers, patients=patients, **options)
     print(f"{d}\n{d.table.attrs['origin']}" if d.table.attrs.get('origin') else d)
     for r in d.skipped.head(10).itertuples(): print(f'set aside: {r.path}: {r.reason}')
     listed = f', listed in {out}/skipped.csv' if len(d.skipped) else ''

@@ -14,6 +14,7 @@ __all__ = ['A_GROUP', 'Phantom', 'image_files', 'dicom_patient', 'folder_patient
 # %% ../nbs/19_datasets.ipynb #354fa894
 import os
 import sys
+import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from fastcore.meta import delegates
 from .cache import build_cache, open_cache
 from .challenges import load_chestmnist, read_rsna, read_siim, read_vinbig
 from .collection import SPLITS, Radiographs, split_patients
-from .core import OtcxrError, few, system_errors
+from .core import OtcxrError, system_errors
 from .files import Files, begins_as_dicom, find_images, is_image_name
 from .identity import plain_text
 from .masks import decode_rle, read_mask
@@ -135,13 +136,8 @@ class Folder(Source):
 
     def load(self, source, size=None, crop='frame', cache=None, workers=None, progress=True, patients=None, **options):
         data = super().load(source, size, crop, cache, workers, progress, patients, **options)
-        if progress: print(f"{source}: {data.table.attrs['origin']}{self.aside(data)}", file=sys.stderr, flush=True)
+        if progress: print(f"{source}: {data.table.attrs['origin']}", file=sys.stderr, flush=True)
         return data
-
-    def aside(self, data):
-        "What could not be read, in words"
-        if not len(data.skipped): return ''
-        return f'; set aside: {few([f"{r.path} {r.reason}" for r in data.skipped.itertuples()], 2)}'
 
 # %% ../nbs/19_datasets.ipynb #cee409d8
 def recognise(
@@ -172,14 +168,18 @@ def load_radiographs(
     patients:str|None=None, # whose patients the ids are: one name for one hospital, see `otcxr.overlap`; else as the source says
     **options, # of the source's reader (of `make_phantom`: n, seed ...)
 ) -> Radiographs:
-    """What a command's `data` means.
+    """What a command's `data` means. Warns of images that were set aside when the cache was made.
     Raises `OtcxrError` for a source that is none, saying what was looked for, and for a cache of another size"""
     if isinstance(source, Radiographs):
         if options: raise OtcxrError(f"{source.name}: is a finished cache, which takes no options ({', '.join(options)})")
         need_size(source, size, source.name)
         return replace(source, patients=namespace(patients)) if patients else source
     source = at_home(source)
-    with system_errors(source): return find_source(source).load(source, size, crop, cache, workers, progress, patients, **options)
+    with system_errors(source): data = find_source(source).load(source, size, crop, cache, workers, progress, patients, **options)
+    n = 0 if data.skipped is None else len(data.skipped)
+    if n: warnings.warn(f'{source}: {n:,} of {n + len(data):,} images are set aside and not used; the first: '
+                        f'{data.skipped.path.iloc[0]}: {data.skipped.reason.iloc[0]}')
+    return data
 
 # %% ../nbs/19_datasets.ipynb #19a0000a
 def read_table(

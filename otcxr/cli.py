@@ -7,8 +7,8 @@ Docs: https://otcxr.github.io/otcxr/cli.html.md"""
 # %% auto #0
 __all__ = ['COMMANDS', 'RENAMED', 'FILES', 'ABOUT', 'GROUPS', 'EXAMPLES', 'RESUMED', 'SOURCE', 'CONFIG', 'Data', 'Folder',
            'WEIGHTS', 'Weights', 'Pixels', 'Number', 'Set', 'Arch', 'Init', 'Log', 'Accumulate', 'Precision', 'Split',
-           'Percent', 'Seeds', 'Patients', 'Leak', 'MASK', 'EXPLAINED', 'THRESHOLD', 'NETWORK', 'TO', 'Column',
-           'Images', 'Findings', 'Uncertain', 'Masks', 'command', 'Renamed', 'CommandParser', 'HelpFormatter',
+           'Percent', 'Seeds', 'Patients', 'BodyPart', 'Leak', 'MASK', 'EXPLAINED', 'THRESHOLD', 'NETWORK', 'TO',
+           'Column', 'Images', 'Findings', 'Uncertain', 'Masks', 'command', 'Renamed', 'CommandParser', 'HelpFormatter',
            'add_command', 'create_parser', 'keep_streams', 'drop_output', 'show_note', 'run_command', 'main', 'shares',
            'read_config', 'print_config', 'print_rows', 'print_scores', 'pretrain_command', 'probe_command',
            'finetune_command', 'print_method', 'score_command', 'segment_command', 'load_masks', 'explain_command',
@@ -218,6 +218,7 @@ Percent = Annotated[float, 'shares of the training patients whose labels are use
 Seeds = Annotated[int, dict(nargs='+', metavar='N')]
 Patients = Annotated[str, 'whose patients the ids are: one name for one hospital, so that its files are compared',
                      dict(metavar='NAME')]
+BodyPart = Annotated[str, 'for the chest in DICOM headers, beside the usual ones', dict(nargs='+', metavar='WORD')]
 Leak = Annotated[bool, 'go on where a network was trained on patients of the split that is measured; by default that is refused']
 
 # %% ../nbs/70_cli.ipynb #35b735f5
@@ -549,14 +550,17 @@ def predict_command(
     image_size:Pixels=None, # side at which films are read, as in the cache of the training; default: 128, or the network's own where larger
     heatmaps:Folder=None, # folder for a picture a film: the image beside the heat map of its likeliest finding
     finding:Annotated[str, dict(metavar='NAME')]=None, # whose heat map; default: the likeliest of each film
+    body_part:BodyPart=None,
     out:Annotated[str, dict(metavar='FILE')]='predictions.csv', # table to write: a row a file
 ):
     "Probabilities of the findings on new films, as a CSV. A file that cannot be read gets a row with the reason, and the others go on. "\
     "The exit status is 1 where none could be read"
     from otcxr.films import predict_films
-    t = predict_films(classifier, films, out, heatmaps, finding, image_size)
+    t = predict_films(classifier, films, out, heatmaps, finding, image_size, body_parts=body_part or ())
     bad = t[t.error != '']
     for r in bad.head(10).itertuples(): print(f'not read: {r.file}: {r.error}')
+    if bad.error.str.contains('is no chest image').any():
+        print('where these are chest images, name the word in the header: --body-part WORD')
     print(f"{len(t) - len(bad):,} of {len(t):,} files: {out}{f', heat maps in {heatmaps}' if heatmaps else ''}")
     return int(len(bad) == len(t))
 
@@ -639,7 +643,7 @@ def data_cache_command(
     uncertain:Uncertain=None,
     boxes:Column=None, # ... of boxes: [[finding, x, y, width, height], ...] as fractions of the frame
     mask:Masks=None,
-    body_part:Annotated[str, dict(nargs='+', metavar='WORD')]=None, # for the chest in DICOM headers, beside the usual ones
+    body_part:BodyPart=None,
     keep:Annotated[str, dict(nargs='+', metavar='COLUMN')]=None, # ... that stay in the cache's table, such as age; others are not copied
 ):
     "Read all images once, into a folder that every command opens at once. The folder is what every command takes as --data. "\

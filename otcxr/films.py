@@ -46,11 +46,12 @@ def list_films(
 def read_films(
     files, # paths
     size:int, # side in pixels
+    body_parts=(), # words for the chest in DICOM files, beside those that `otcxr.dicom.names_chest` knows
 ) -> tuple: # (images (n, size, size) uint8 of those that can be read, a reason for each file, '' where it was read)
     "Films as the images of a cache"
     images, reasons = [], []
     for path in files:
-        try: images.append(resize(to_uint8(read_radiograph(path)), size))
+        try: images.append(resize(to_uint8(read_radiograph(path, body_parts)), size))
         except RadiographError as e: reasons.append(e.reason)
         except OtcxrError as e: reasons.append(str(e))
         else: reasons.append('')
@@ -91,6 +92,7 @@ def predict_films(
     image_size:int|None=None, # side at which films are read, as in the cache of the training; None: 128, or the network's own where larger
     batch_size:int=64, # films in memory at a time
     device=None, # where to compute; None: the fastest there is
+    body_parts=(), # words for the chest in DICOM files, see `read_films`
 ) -> pd.DataFrame: # file, a probability a finding, heatmap where drawn, error
     """Probabilities of new films, one row a file. Raises `OtcxrError` for what is no classifier, an unknown finding, no files,
     a size out of range, and where a file would be written over that is not a former result"""
@@ -106,7 +108,7 @@ def predict_films(
     claim_files(pictures, HEATMAP, [path, *files])
     size, tables = image_size or max(128, model.size), []
     for some in chunked(files, batch_size):
-        images, reasons = read_films(some, size)
+        images, reasons = read_films(some, size, body_parts)
         t = pd.DataFrame({'file': map(str, some), **dict.fromkeys(model.findings, np.nan), 'error': reasons})
         read = t.index[t.error == '']
         if len(read): t.loc[read, model.findings] = predict(model, as_radiographs(images), device=device)

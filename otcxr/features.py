@@ -6,7 +6,7 @@ Docs: https://otcxr.github.io/otcxr/features.html.md"""
 
 # %% auto #0
 __all__ = ['device_of', 'eval_mode', 'over_images', 'pooled_features', 'encoder_key', 'extract_features', 'Classifier', 'predict',
-           'predictions_table', 'save_classifier', 'load_classifier']
+           'predictions_table', 'save_classifier', 'classifier_file', 'load_classifier']
 
 # %% ../nbs/51_features.ipynb #36b93274
 import json
@@ -169,6 +169,13 @@ def save_classifier(
     meta = dict(encoder=dict(arch=e.arch, in_channels=e.in_channels, size=e.size),
                 findings=model.findings, size=model.size, config=config, about=about)
     return save_tensors(model.state_dict(), path, classifier=meta)
+
+def classifier_file(
+    path, # of the file, or of the folder of a fine-tuned network
+) -> Path:
+    "Where the classifier lies"
+    path = Path(path).expanduser()
+    return path/'classifier.safetensors' if path.is_dir() else path
 
 def load_classifier(
     path, # a file of `save_classifier`

@@ -20,7 +20,7 @@ from .collection import Radiographs, check_findings
 from .core import OtcxrError, atomic_path, default_device, few, plain_name
 from .datasets import image_files
 from .encoder import MOST_PIXELS
-from .features import load_classifier, predict
+from .features import classifier_file, load_classifier, predict
 from .folders import bears_mark, claim_files
 from .heatmaps import fitted_findings, grad_cam, show_panels
 from .pixels import RadiographError, resize, to_uint8
@@ -98,8 +98,7 @@ def predict_films(
     a size out of range, and where a file would be written over that is not a former result"""
     if image_size is not None and not 1 <= image_size <= MOST_PIXELS:
         raise OtcxrError(f'image_size must be 1 to {MOST_PIXELS:,} pixels, got {image_size:,}')
-    path = Path(classifier).expanduser()
-    path = path/'classifier.safetensors' if path.is_dir() else path
+    path = classifier_file(classifier)
     model, _ = load_classifier(path)
     known, files, device = fitted_findings(model), list_films(paths), device or default_device()
     if finding: check_findings([finding], known)

@@ -30,7 +30,7 @@ from .collection import check_findings
 from .core import OtcxrError, progress_bar, seed_everything
 from .encoder import Encoder
 from .encoders import named_path, refuse_seen
-from .features import Classifier, eval_mode, load_classifier
+from .features import Classifier, classifier_file, eval_mode, load_classifier
 from .methods import create_model
 from .pretrain import load_model
 
@@ -260,7 +260,7 @@ def load_explainer(
         if getattr(model, 'cvsim', None) is not None: return Explainer(model, weights=path/'weights.safetensors', begin=begin)
         name = type(model).__name__
         raise OtcxrError(f'{path}: a {name} model has no marginals; of it, a classifier is needed (otcxr finetune)')
-    file = path/'classifier.safetensors' if path.is_dir() else path
+    file = classifier_file(path)
     classifier, about = load_classifier(file)
     seed = (about.get('about') or {}).get('pretraining_seed') or 0
     return Explainer(classifier, fitted_findings(classifier), relu, file, partial(first_network, seed, first_classifier, classifier))

@@ -28,7 +28,7 @@ from .encoders import named_path, refuse_seen
 from .methods import create_model
 from .metrics import cluster_mean
 from .pretrain import PretrainConfig, load_model
-from .provenance import provenance, write_tables
+from .provenance import claim_tables, provenance, write_tables
 from .transport import cosine_cost, exact_plan, sinkhorn
 
 # %% ../nbs/59_correspondence.ipynb #298bd04a
@@ -222,6 +222,7 @@ def correspondence_table(
 ) -> pd.DataFrame: # a row a network and plan: network, share_of_mass, split, and the columns of `summarise`
     """Correspondence of the plans of runs, and of their networks at random initialisation, on the same images,
     and on the same views for those of equal view configuration"""
+    claim_tables(out, 'correspondence.csv')
     start, device = time.time(), device or default_device()
     exact_plan(torch.zeros(1, 1, 1)) # POT is needed for the best plan: say so before any work
     if images < 2: raise OtcxrError(f'images = {images}: an interval over patients needs two or more')

@@ -61,7 +61,7 @@ from .metrics import macro_auroc
 from .predictions import load_predictions, save_predictions, score_grid
 from .pretrain import adamw, autocast_of, param_groups
 from .probe import fittable_fractions, labelled_splits
-from .provenance import fingerprint, provenance, write_tables
+from .provenance import claim_tables, fingerprint, provenance, write_tables
 from .runs import clear_run, find_run, finish_run, open_run, read_run_table, save_seen
 from .splits import label_fractions_of
 
@@ -469,6 +469,7 @@ def finetune_weights(
 ) -> tuple: # (table: method, protocol, fraction, finding, metric ...; the same of paired differences; {(method, fraction, seed): run})
     "Fine-tune every encoder at every fraction with every seed; tables as those of `otcxr.predictions.probe_weights`"
     need_logger(log, out)
+    claim_tables(out, 'finetune.csv')
     start, loaded, cfg = time.time(), load_encoders(weights), cfg or FinetuneConfig()
     configs = {name: c for name, (_, c, _) in loaded.items()}
     first = next(iter(configs.values()))

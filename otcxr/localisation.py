@@ -34,9 +34,10 @@ from .collection import check_findings
 from .core import OtcxrError, atomic_path, default_device, real_data
 from .datasets import load_radiographs
 from .features import eval_mode
+from .folders import claim_folder
 from .heatmaps import REFERENCES, load_explainers, refuse_explained, show_panels
 from .metrics import check_level, few_note, holm, interval, p_value, patient_weights, tidy_table
-from .provenance import provenance, stamp, write_tables
+from .provenance import claim_tables, provenance, stamp, write_tables
 
 # %% ../nbs/58_localisation.ipynb #23750e2d
 def _span(
@@ -501,6 +502,7 @@ def explain_images(
     allow_leak:bool=False, # True: go on where a network has seen patients of that split
 ) -> tuple: # (table of `localisation`, table of `localisation_paired`, {method: table of `score_maps`}, figure)
     "Heat maps of classifiers, scored where the data say where findings are; no scores and empty tables for data without boxes and masks"
+    claim_tables(out, 'panels.png')
     start, device = time.time(), device or default_device()
     explainers, data = load_explainers(classifiers, relu), load_radiographs(data)
     leak = refuse_explained(explainers, data, split, allow_leak) # before any work
@@ -516,8 +518,9 @@ def explain_images(
         figure = found.panels(shown.images, panels)
     if shown.synthetic: stamp(figure)
     if out is not None:
+        claim_folder(Path(out), ('panels.png', *tables))
         with atomic_path(Path(out)/'panels.png') as tmp: figure.savefig(tmp, format='png', bbox_inches='tight')
         params = dict(classifiers=[str(c) for c in classifiers], data=data.name, size=size, split=split, threshold=threshold, relu=relu,
                       allow_leak=allow_leak, leak=leak)
-        write_tables(out, tables, provenance(params, 0, data, start, **about, files=sorted([*tables, 'panels.png'])))
+        write_tables(out, tables, provenance(params, 0, data, start, **about, files=sorted([*tables, 'panels.png'])), 'panels.png')
     return tables.get('scores.csv', pd.DataFrame()), tables.get('paired.csv', pd.DataFrame()), scores, figure

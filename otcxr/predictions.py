@@ -32,7 +32,7 @@ from .folders import claim_folder, is_ours, release_folder
 from .identity import patient_keys
 from .metrics import cluster_bootstrap, paired_bootstrap
 from .probe import fittable_fractions, knn_probe, linear_probe
-from .provenance import fingerprint, provenance, write_tables
+from .provenance import claim_tables, fingerprint, provenance, write_tables
 from .runs import need_whole
 from .splits import label_fractions_of
 
@@ -246,6 +246,7 @@ def probe_weights(
 ) -> tuple: # table and comparison of `score_grid`, {(method, protocol, fraction, label seed): Probe}
     """Linear and nearest-neighbour probe of each encoder at each fraction, and the differences of all pairs; features are computed once.
     A fraction whose labels do not suffice is left out with a warning"""
+    claim_tables(out, 'probe.csv')
     start, encoders = time.time(), load_encoders(weights, random_init)
     _, first, _ = next(iter(encoders.values()))
     source = first.data if data is None else data
@@ -350,6 +351,7 @@ def score(
     reference:str|None=None, # name of the method that the others are compared with; the first where None
 ) -> tuple[pd.DataFrame, pd.DataFrame]: # of `evaluate`; of `compare`, empty for a single method
     "All metrics of saved predictions with intervals over patients, and paired differences"
+    claim_tables(out, 'score.csv')
     start, files = time.time(), expand_patterns(files)
     runs = read_runs(files, split)
     warn_of_leaks(files, split)

@@ -6,7 +6,7 @@ Docs: https://otcxr.github.io/otcxr/provenance.html.md"""
 
 # %% auto #0
 __all__ = ['fingerprint', 'git_commit', 'device_name', 'versions', 'provenance', 'style', 'is_synthetic', 'stamp', 'save_figure',
-           'save_table', 'write_tables']
+           'save_table', 'claim_tables', 'write_tables']
 
 # %% ../nbs/02_provenance.ipynb #b2f7b784
 import contextlib
@@ -30,7 +30,7 @@ import otcxr
 
 from .config import Config, to_plain
 from .core import OtcxrError, atomic_path, figures_dir, in_test, results_dir
-from .folders import claim_folder, locked, release_folder, sweep_folder
+from .folders import claim_folder, is_ours, locked, release_folder, sweep_folder
 
 # %% ../nbs/02_provenance.ipynb #c1181a6b
 def _content(obj):
@@ -223,17 +223,28 @@ def save_table(
     return path
 
 # %% ../nbs/02_provenance.ipynb #04962b55
+def claim_tables(
+    out:str|Path|None, # folder of the tables; None: nothing will be written
+    main:str, # file that is always among them, by which they are known
+):
+    "Raise `OtcxrError` where tables in `out` would replace the provenance of a run, or that of another command's tables"
+    about = None if out is None else Path(out)/'provenance.json'
+    if about is None or not about.is_file() or not is_ours(about.parent): return
+    choose = 'whose provenance would be lost: choose another folder for the tables'
+    if b'"hashes"' in about.read_bytes(): raise OtcxrError(f'{out} holds a run, {choose}')
+    if not (about.parent/main).is_file(): raise OtcxrError(f'{out} holds what another command has written, {choose}')
+
 def write_tables(
     out:str|Path, # folder; made when missing
     tables:dict, # {file name: DataFrame}; each becomes a CSV
     prov:dict, # from `provenance`
+    main:str|None=None, # as for `claim_tables`; the first table where None
 ):
     """Write tables and, last, `provenance.json`, each whole or not at all.
-    Raises `OtcxrError` where that would replace a file that otcxr did not write, or the provenance of a run"""
+    Raises `OtcxrError` where that would replace a file that otcxr did not write, or another provenance as `claim_tables` says"""
     out, files = Path(out), (*tables, 'provenance.json')
+    claim_tables(out, main or next(iter(tables)))
     about = out/'provenance.json'
-    if about.is_file() and b'"hashes"' in about.read_bytes():
-        raise OtcxrError(f'{out} holds a run, whose provenance would be lost: choose another folder for the tables')
     with locked(out):
         sweep_folder(out, files)
         claim_folder(out, files)

@@ -61,7 +61,7 @@ from .loggers import LOG_FILES, logged, need_logger
 from .mask_data import known_masks, mask_batch, mask_order, mask_rows, mask_view
 from .metrics import with_interval
 from .pretrain import autocast_of
-from .provenance import fingerprint, provenance, write_tables
+from .provenance import claim_tables, fingerprint, provenance, write_tables
 from .runs import clear_run, find_run, finish_run, need_whole, open_run, read_run_table, save_seen
 from .unet import PIXEL_LOSSES, create_unet, save_unet, segment_loss
 
@@ -523,6 +523,7 @@ def segment_weights(
 ) -> tuple: # (table: method, mask, split, metric, value ...; paired differences to the first; {method: [`Segmentation`, one a seed]})
     "A U-Net on each encoder, with the same configuration, and the paired differences (an empty table for one encoder)"
     need_logger(log, out)
+    claim_tables(out, 'segment.csv')
     start, data, cfg = time.time(), load_radiographs(data), cfg or SegmentConfig()
     loaded, seeds, found = load_encoders(weights, random_init), seeds or [cfg.seed], {}
     leak = {name: leak_of(name, path, data, split, allow_leak) for name, (_, _, path) in loaded.items()} # before any work

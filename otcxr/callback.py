@@ -619,8 +619,9 @@ class Checkpoint(Callback):
             with atomic_path(self.file) as tmp: torch.save(state, tmp)
         except (OSError, RuntimeError) as e:
             why = e.__cause__ or e
-            raise OtcxrError(f'{self.file} cannot be written at step {self.learn.step} ({why}). The checkpoint before it is kept: '
-                             'make room on the disk and start the same run again') from e
+            kept = 'The checkpoint before it is kept' if self.file.exists() else 'There is none before it'
+            raise OtcxrError(f'{self.file} cannot be written at step {self.learn.step} ({why}). {kept}: '
+                             'is the disk full? Make room, and start the same run again') from e
         self.saved = time.monotonic()
 
 # %% ../nbs/40_callback.ipynb #f5cd2adf

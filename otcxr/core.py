@@ -213,7 +213,7 @@ def plain_name(
     *parts, # what the name is made of: a method, a fraction, a seed
 ) -> str: # the parts, joined by '-'
     "A file name without suffix from `parts`, whatever signs they hold"
-    return '-'.join(re.sub(r'[^\w.+-]+', '_', str(p)) for p in parts)
+    return '-'.join(re.sub(r'[^\w.+-]+|^\.+', '_', str(p)) for p in parts)
 
 # %% ../nbs/00_core.ipynb #73af35c9
 def _unpack(tar, dest):

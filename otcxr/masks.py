@@ -54,13 +54,14 @@ def mask_values(
     im: Image.Image, # of any mode
 ) -> np.ndarray: # (H, W), 0 where the background is
     "Brightness of the mask in an image; its alpha channel, where the colours say nothing"
-    alpha = None
+    alpha, index = None, np.asarray(im) if im.mode == 'P' else None
     if im.mode in ('LA', 'PA', 'RGBA', 'La', 'RGBa') or 'transparency' in im.info and im.mode in ('P', 'L', 'RGB'):
         im = im.convert('RGBA')
         alpha = np.asarray(im)[..., 3]
     elif im.mode not in ('1', 'L', 'RGB', 'F') and not im.mode.startswith('I'): im = im.convert('RGB')
     grey = np.asarray(im)
     if grey.ndim == 3: grey = grey[..., :3].max(axis=-1)
+    if index is not None and grey.min() == grey.max() and index.min() < index.max(): grey = index # a palette of one colour shows nothing
     if alpha is None or not alpha.any() or alpha.all(): return grey
     seen = grey[alpha > 0]
     return alpha if seen.min() == seen.max() else np.where(alpha > 0, grey, 0)
@@ -84,6 +85,8 @@ def decode_mask(
         values = mask_values(ImageOps.exif_transpose(im))
     if not jpeg and values.all() and values.min() < values.max():
         raise ValueError(f'has values from {values.min()} to {values.max()} and no 0: set its background to 0')
+    if jpeg and 0 < values.max() < 128:
+        raise ValueError(f'is a JPEG whose brightest value is {values.max()} of 255: write masks as PNG, which keeps 0 and 1')
     return values > (127 if jpeg else 0)
 
 # %% ../nbs/14a_masks.ipynb #888bedcd
@@ -95,6 +98,9 @@ def read_mask_file(
     try:
         mask = decode_mask(read_bytes(Path(path)))
         if mask.all(): warnings.warn(f"mask '{name}' {path}: covers the whole image", stacklevel=3)
+        elif mask[[0, 0, -1, -1], [0, -1, 0, -1]].all():
+            warnings.warn(f"mask '{name}' {path}: covers all four corners and {mask.mean():.0%} of the image; is its background white? "
+                          'Background is 0', stacklevel=3)
         return mask
     except RadiographError as e: reason = e.reason
     except (ValueError, OSError, SyntaxError, struct.error, MemoryError, Image.DecompressionBombError) as e: reason = e

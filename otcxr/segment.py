@@ -51,7 +51,7 @@ from torch import nn
 from .augment import Augment, eval_view
 from .collection import Radiographs, refuse_shared_patients
 from .config import Config
-from .core import OtcxrError, atomic_path, default_device, get_rng_state, set_rng_state
+from .core import OtcxrError, atomic_path, default_device, get_rng_state, plain_name, set_rng_state
 from .datasets import load_radiographs
 from .dice import compare_segments, dice_table, mask_sums, need_positive, segment_metrics
 from .encoder import Encoder
@@ -529,7 +529,7 @@ def segment_weights(
     leak = {name: leak_of(name, path, data, split, allow_leak) for name, (_, _, path) in loaded.items()} # before any work
     for name, (encoder, _, path) in loaded.items():
         if progress != 'none': print(name, flush=True)
-        folders = [out and Path(out)/(name if s == cfg.seed else f'{name}-seed{s}') for s in seeds]
+        folders = [out and Path(out)/plain_name(name, *([] if s == cfg.seed else [f'seed{s}'])) for s in seeds]
         configs = [SegmentConfig.from_dict({**cfg.to_dict(), 'seed': s}) for s in seeds]
         run = partial(segment, encoder, data, mask, split=split, resume=resume, device=device, progress=progress, leak=leak[name],
                       log=log, seen=seen_by_network(path))

@@ -31,7 +31,7 @@ from .cache import build_cache, is_cache, open_cache, source_files
 from .collection import Radiographs, how_drawn, need_columns, need_unique, split_patients
 from .core import OtcxrError, cache_home, did_you_mean, few, real_data
 from .files import Files, beside, find_images, need_files, one_file, path_parts, read_csv, read_text, real_paths, same_letters, stem_of
-from .identity import image_name, nih_patient
+from .identity import header_patients, image_name, nih_patient
 from .masks import read_mask_file
 from .overlap import namespace
 from .provenance import fingerprint
@@ -437,17 +437,26 @@ def csv_patients(
     patient, # column of the patients, None where there is none
     id, # column of the image ids
     csv, # the file, for messages
+    paths=(), # of the images, whose DICOM headers are asked; () where there are none
 ) -> pd.Series:
-    "The patient of each row; without a column each image is one, which is warned of. NA may be somebody's initials"
+    "The patient of each row: of the column, else of DICOM headers, else each image is one, which is warned of"
+    heads = pd.Series(header_patients(paths) if len(paths) else '', index=raw.index)
     if patient is None:
-        warnings.warn(f"{csv}: no column 'patient_id', so each image counts as a patient of its own: "
-                      'images of one person may stand in train and in test; name the column with patient=...')
-        return raw[id]
+        known = f' but for {int((heads != "").sum()):,} whose DICOM headers name one' if (heads != '').any() else ''
+        if (heads == '').any():
+            warnings.warn(f"{csv}: no column 'patient_id', so each image counts as a patient of its own{known}: "
+                          'images of one person may stand in train and in test; name the column with patient=...')
+        return raw[id].where(heads == '', heads)
     if blank := int(raw[patient].isna().sum()): raise OtcxrError(f"{csv}: {blank} rows have no value in column '{patient}'")
     words = raw[patient][lower_text(raw[patient]) == '']
     if n := len(words): warnings.warn(f"{csv}: {few(words.unique())} in column '{patient}' is taken as the name of a patient ({n:,} rows)")
+    names = raw[patient].groupby(heads).nunique().drop('', errors='ignore')
+    if (names > 1).any():
+        warnings.warn(f"{csv}: {int((names > 1).sum()):,} patients of the DICOM headers have several names in column '{patient}': "
+                      f'{few(names.index[names > 1])}. If the headers are right, images of one person may stand in train and in test')
     return raw[patient]
 
+# %% ../nbs/16_sources.ipynb #fc2ccb33
 def csv_splits(
     raw:pd.DataFrame, # as read
     split, # column of the splits, None: patients are drawn
@@ -682,7 +691,8 @@ def csv_table(raw, csv, images, column, labels, others, masks, blank_mask, boxes
     if images is not False: images = csv.parent if images is None else [beside(f, csv.parent) for f in listify(images)]
     aside = [f for where in masks.values() if (f := mask_folder(raw, where, csv))] # their masks may have the names of images
     paths = find_images(raw[file or id].fillna(''), images, missing, aside)
-    t = pd.DataFrame({'image_id': raw[id], 'path': paths, 'patient_id': csv_patients(raw, column['patient'], id, csv),
+    patients = csv_patients(raw, column['patient'], id, csv, paths)
+    t = pd.DataFrame({'image_id': raw[id], 'path': paths, 'patient_id': patients,
                       'view': raw[column['view']].fillna('') if column['view'] else ''})
     t['split'], origin = csv_splits(raw, column['split'], t.patient_id, seed, csv)
     names = [id, file] if file else [id]

@@ -82,7 +82,8 @@ def cache_home() -> Path: # $OTCXR_HOME, else ~/.cache/otcxr
     return Path(os.environ.get('OTCXR_HOME') or '~/.cache/otcxr').expanduser()
 
 def _artefact_dir(kind, profile):
-    if not profile or Path(profile).name != profile: raise OtcxrError(f'profile must be a plain name such as "phantom", got {profile!r}')
+    if profile in ('', '..') or Path(profile).name != profile:
+        raise OtcxrError(f'profile must be a plain name such as "phantom", got {profile!r}')
     return repo_root()/kind/profile
 
 def figures_dir(

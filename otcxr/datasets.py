@@ -61,8 +61,9 @@ class Phantom(Ready):
 def image_files(
     folder, # searched with all that is below; hidden files and folders are left out
 ) -> dict: # path below the folder, as parts -> path; in order
-    "Every file that looks like a radiograph: by its suffix, or DICOM without one. Raises `OtcxrError` where there is no such folder"
+    "Every file that looks like a radiograph: by its suffix, or DICOM. Raises `OtcxrError` for a folder that cannot be listed"
     files = Files(folder)
+    if files.unread: raise OtcxrError(f'{few(files.unread, 2)}: cannot be listed, so that images may be missed: may you read this folder?')
     found = [f for index in (files.images, files.others) for same in index.values() for f in same]
     there = {f.parts[f.depth:]: f.path for f in found if is_image_name(f.name) or begins_as_dicom(f.path)}
     return dict(sorted(there.items()))

@@ -217,7 +217,7 @@ def _patients_line(r): # Audit -> text
     return f'{line}: {few(r.patients, 3)}'
 
 def _pairs_line(kind, t): # 'exact duplicates', table of pairs -> text
-    if t.attrs.get('skipped'): return f'{kind}: pixels were not at hand'
+    if t.attrs.get('skipped'): return f'{kind}: not compared, as the pixels of one side are not cached (otcxr data cache)'
     if not len(t): return f'{kind}: 0 pairs'
     some = '; '.join(f'{r.a} = {r.b}' for r in t.head(3).itertuples())
     return f'{kind}: {len(t):,} pairs: {some}' + (' ...' if len(t) > 3 else '')

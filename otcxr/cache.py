@@ -571,7 +571,8 @@ def changed_sources(
     if len(was) != len(now): raise OtcxrError(f'{out}/sources.csv is damaged ({len(was)} files, not {len(now)}); remove the folder')
     there, other = now.bytes >= 0, now.bytes != was.bytes
     moved = (now.folder != was.folder) & (there | (was.folder != ''))
-    touched = np.flatnonzero(moved | there & (other | (now.mtime_ns != was.mtime_ns)))
+    unread = was.get('sha256', pd.Series('?', was.index)) == '' # could not be read then; perhaps it can now
+    touched = np.flatnonzero(moved | there & (other | unread | (now.mtime_ns != was.mtime_ns)))
     changed = [k for k in touched if other[k] or file_hash(files[k]) != was.sha256[k]]
     if len(touched) and not changed: # written down, so that they are not read again
         new = was.assign(folder=now.folder, mtime_ns=was.mtime_ns.where(~there, now.mtime_ns))

@@ -184,6 +184,7 @@ def main(
         elif isinstance(e, OSError): text = str(system_fault(e, 'the output' if e.errno == errno.EPIPE else None))
         else: text = 'not enough memory: take smaller batches or images, or fewer workers'
         if isinstance(e, OSError): drop_output()
+    except UnicodeEncodeError: text = 'a name holds letters that this terminal is not set up for: set LC_ALL=C.UTF-8 or PYTHONUTF8=1'
     except KeyboardInterrupt:
         logging.disable() # what papermill's loose ends would say
         text, status = f"interrupted; the same command {'continues' if name in RESUMED else 'begins again'}", 130
@@ -236,6 +237,7 @@ def read_config(
     changes:dict, # values that win over the file; nested ones by dotted keys
 ):
     "A configuration from a file and what the command line changes. Raises `OtcxrError` that names file and key"
+    if file and Path(file).is_dir(): raise OtcxrError(f'{file}: is a folder, not a YAML file; for images: --data {file}')
     return kind.from_yaml(file, **changes) if file else kind.from_dict(merge_settings({}, changes))
 
 def print_config(
@@ -374,7 +376,8 @@ def finetune_command(
     def best(r): return ', best epoch ' + '/'.join(str(runs[r.method, r.fraction, s].best_epoch) for s in seeds)
     print_labels(pd.read_csv(Path(out)/'labels.csv', keep_default_na=False))
     print_scores(table, comparison, split, best)
-    print(f'\nPer finding, with runs, predictions and provenance: {out}')
+    print(f'\nPer finding, with runs, predictions and provenance: {out}. Classifiers, for predict, explain and export:')
+    for r in runs.values(): print(f'  {r.out}')
 
 # %% ../nbs/70_cli.ipynb #c3e35d40
 def print_method(
@@ -530,7 +533,7 @@ NETWORK = 'folder of a pre-training or fine-tuning run, or a file of weights or 
 TO = 'onnx (needs otcxr[export]), torch.export (.pt2, for PyTorch alone), or torchscript (for older programs)'
 
 @command('export', examples="""  otcxr export runs/mine                            runs/mine/weights.onnx
-  otcxr export runs/finetune/mine --to torch.export --out mine.pt2""")
+  otcxr export runs/finetune/mine-100pct-seed0-* --to torch.export --out mine.pt2""")
 def export_command(
     network:Annotated[str, NETWORK, dict(metavar='RUN')],
     to:Annotated[str, TO, dict(choices=('onnx', 'torch.export', 'torchscript'))]='onnx',
@@ -540,10 +543,11 @@ def export_command(
     "before it is there"
     from otcxr.export import export
     file, difference = export(network, to, out)
-    print(f'{file}: computes what the network does (largest difference {difference:.0e} of the largest value)')
+    print(f'{file}: computes what the network does (largest difference {difference:.0e} of the largest value)\n'
+          'It takes `image`, (B, 1, H, W): grey values of the whole frame from 0 (black) to 1')
 
-@command('predict', examples="""  otcxr predict runs/finetune/mine film.png scan.dcm --out new.csv
-  otcxr predict runs/finetune/mine films/ --heatmaps maps --finding Effusion""")
+@command('predict', examples="""  otcxr predict runs/finetune/mine-100pct-seed0-* film.png scan.dcm --out new.csv
+  otcxr predict runs/finetune/mine-100pct-seed0-* films/ --heatmaps maps --finding Effusion""")
 def predict_command(
     classifier:Annotated[str, dict(metavar='CLASSIFIER')], # folder of a fine-tuned network, or its classifier.safetensors
     films:Annotated[str, dict(nargs='+', metavar='FILE', opt=False)], # PNG, JPEG or DICOM files, or folders of them
@@ -553,8 +557,8 @@ def predict_command(
     body_part:BodyPart=None,
     out:Annotated[str, dict(metavar='FILE')]='predictions.csv', # table to write: a row a file
 ):
-    "Probabilities of the findings on new films, as a CSV. A file that cannot be read gets a row with the reason, and the others go on. "\
-    "The exit status is 1 where none could be read"
+    "What a classifier gives the findings on new films, from 0 to 1 and not calibrated, as a CSV. A file that cannot be read gets a row "\
+    "with the reason, and the others go on. The exit status is 1 where none could be read"
     from otcxr.films import predict_films
     t = predict_films(classifier, films, out, heatmaps, finding, image_size, body_parts=body_part or ())
     bad = t[t.error != '']

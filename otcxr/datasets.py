@@ -180,7 +180,9 @@ def load_radiographs(
         need_size(source, size, source.name)
         return replace(source, patients=namespace(patients)) if patients else source
     source = at_home(source)
-    with system_errors(source): data = find_source(source).load(source, size, crop, cache, workers, progress, patients, **options)
+    found = find_source(source)
+    if cache is not None and isinstance(found, Ready): raise OtcxrError(f'{source}: is {found.title}, of which no cache is made')
+    with system_errors(source): data = found.load(source, size, crop, cache, workers, progress, patients, **options)
     n = 0 if data.skipped is None else len(data.skipped)
     if n: warnings.warn(f'{source}: {n:,} of {n + len(data):,} images are set aside and not used; the first: '
                         f'{data.skipped.path.iloc[0]}: {data.skipped.reason.iloc[0]}')

@@ -20,7 +20,7 @@ from torch import nn
 
 from .augment import eval_view
 from .collection import Radiographs, labels_of
-from .core import OtcxrError, atomic_path, progress_bar
+from .core import OtcxrError, atomic_path, few, progress_bar
 from .encoder import Encoder, metadata_of
 from .provenance import fingerprint
 from .runs import load_strict, load_tensors, save_tensors
@@ -173,9 +173,12 @@ def save_classifier(
 def classifier_file(
     path, # of the file, or of the folder of a fine-tuned network
 ) -> Path:
-    "Where the classifier lies"
+    "Where the classifier lies. Raises `OtcxrError` for a folder that holds none, naming those below it"
     path = Path(path).expanduser()
-    return path/'classifier.safetensors' if path.is_dir() else path
+    file = path/'classifier.safetensors' if path.is_dir() else path
+    if file == path or file.is_file(): return file
+    below = sorted(p.parent for p in path.glob('*/classifier.safetensors'))
+    raise OtcxrError(f'{path}: holds no classifier.safetensors' + (f'; take one of the folders below it: {few(below)}' if below else ''))
 
 def load_classifier(
     path, # a file of `save_classifier`

@@ -69,7 +69,7 @@ def save_heatmap(
     "The image beside its heat map, the finding and its probability above"
     finding = finding or p.idxmax()
     maps = {f'{finding} {p[finding]:.2f}': grad_cam(model, image[None], finding, device=device)}
-    fig = show_panels(image[None], maps, width=2.5)
+    fig = show_panels(image[None], maps, titles=[path.stem.partition('-')[2]], width=2.5)
     with atomic_path(path) as tmp: fig.savefig(tmp, format='png', dpi=120, bbox_inches='tight', metadata=dict(Title=TITLE))
     plt.close(fig)
 

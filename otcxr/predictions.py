@@ -281,6 +281,9 @@ def expand_patterns(
     for name, path in map(named_path, map(str, files)):
         paths = [path] if Path(path).exists() or not glob.has_magic(path) else sorted(glob.glob(path))
         if not paths: raise OtcxrError(f"{path}: no file fits this pattern; it was looked for from {Path.cwd()}")
+        if folders := [p for p in paths if Path(p).is_dir()]:
+            below = sorted(map(str, Path(folders[0]).rglob('*.parquet')))
+            raise OtcxrError(f'{folders[0]}: is a folder; give files of predictions' + (f': {few(below, 3)}' if below else ''))
         found += [f'{name}={p}' if name else p for p in paths]
     return found
 

@@ -248,7 +248,10 @@ def write_tables(
     with locked(out):
         sweep_folder(out, files)
         claim_folder(out, files)
+        former = json.loads(about.read_text()).get('files', []) if about.is_file() else []
         for name, df in tables.items():
             with atomic_path(out/name) as tmp: df.to_csv(tmp, index=False)
+        for name in set(former) - {*tables, *prov.get('files', [])}: # what this call has not made would stand beside it as if it had
+            if name.endswith('.csv') and Path(name).name == name: (out/name).unlink(missing_ok=True)
         with atomic_path(about) as tmp: tmp.write_text(json.dumps(prov, indent=1) + '\n')
         release_folder(out)

@@ -11,7 +11,7 @@ __all__ = ['SOURCES', 'NIH_FINDINGS', 'NIH_LISTS', 'SPLIT_NAMES', 'BLANK', 'TRUT
            'read_nih', 'NIH', 'NIH14', 'lower_text', 'label_values', 'binary_labels', 'as_numbers', 'plain_word',
            'column_of', 'is_own', 'no_finding', 'csv_patients', 'csv_splits', 'odd_labels', 'csv_labels',
            'need_own_masks', 'mask_folder', 'csv_masks', 'row_boxes', 'csv_boxes', 'warn_of_boxes', 'usual_boxes',
-           'other_columns', 'read_csv_table', 'csv_table', 'CSV']
+           'other_columns', 'read_csv_table', 'files_hint', 'csv_table', 'CSV']
 
 # %% ../nbs/16_sources.ipynb #d2133f8d
 import inspect
@@ -564,6 +564,7 @@ def csv_masks(
     and for a folder in which no image has a mask"""
     folder, blank = mask_folder(raw, where, csv), 'empty' if blank_mask == 'empty' else None
     files = Files(csv.parent if folder is None else folder)
+    if folder is not None and files.unread: raise OtcxrError(f'{few(files.unread, 2)}: cannot be listed, so that masks may be missed')
     if folder is None:
         paths = files.find_all(raw[where].fillna('').tolist())
         lost = [n for n, p in zip(raw[where], paths) if isinstance(n, str) and p is None]
@@ -673,7 +674,9 @@ def read_csv_table(
     usual = dict(id=(id, ['image_id']), patient=(patient, ['patient_id']), split=(split, ['split']), view=(view, ['view']),
                  file=(file, ['file', 'path']))
     column = {k: column_of(raw, given, names, csv) for k, (given, names) in usual.items()}
-    if column['id'] is None: need_columns(raw, ['image_id'], str(csv))
+    if column['id'] is None:
+        raise OtcxrError(f"{csv}: no column 'image_id'; name the column of the image ids with id=... (otcxr data cache --id); "
+                         f'columns: {few(raw.columns, 20)}')
     if findings is not None: need_columns(raw, findings, str(csv))
     if boxes is None: boxes = usual_boxes(raw, column['id'], csv)
     else: need_columns(raw, [boxes], str(csv))
@@ -683,6 +686,15 @@ def read_csv_table(
     return csv_table(raw, csv, images, column, labels, others, masks, blank_mask, boxes, seed, missing)
 
 # %% ../nbs/16_sources.ipynb #3992d719
+def files_hint(
+    raw:pd.DataFrame, # as read
+    file, # column of the files, None where none was named
+) -> str: # '' where there is nothing to say
+    "Where files were looked for by the ids: the column that holds paths"
+    if file is not None: return ''
+    like = [c for c in raw if raw[c].astype(str).str.contains(r'\.(?:png|jpe?g|dcm|dicom)$', case=False).mean() > .5]
+    return f"; column '{like[0]}' looks like files: file='{like[0]}' (on the command line: --file)" if like else ''
+
 def csv_table(raw, csv, images, column, labels, others, masks, blank_mask, boxes, seed, missing): # see `read_csv_table`
     "The table of a CSV whose columns are known"
     id, file = column['id'], column['file']
@@ -690,7 +702,8 @@ def csv_table(raw, csv, images, column, labels, others, masks, blank_mask, boxes
     need_unique(raw[id], str(csv))
     if images is not False: images = csv.parent if images is None else [beside(f, csv.parent) for f in listify(images)]
     aside = [f for where in masks.values() if (f := mask_folder(raw, where, csv))] # their masks may have the names of images
-    paths = find_images(raw[file or id].fillna(''), images, missing, aside)
+    try: paths = find_images(raw[file or id].fillna(''), images, missing, aside)
+    except OtcxrError as e: raise OtcxrError(f'{e}{files_hint(raw, file)}') from None
     patients = csv_patients(raw, column['patient'], id, csv, paths)
     t = pd.DataFrame({'image_id': raw[id], 'path': paths, 'patient_id': patients,
                       'view': raw[column['view']].fillna('') if column['view'] else ''})

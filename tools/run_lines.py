@@ -72,6 +72,14 @@ def other_collection(root, n=30):
     for name, x in zip(phantom.table.image_id, phantom.images): Image.fromarray(x).save(root/f'{name}.png')
     phantom.table[['image_id', 'patient_id', 'split', *phantom.findings]].to_csv(root/'labels.csv', index=False)
 
+def new_films(root, n=40):
+    "A folder of images without a table"
+    for i, x in enumerate(make_phantom(n=n, size=64, seed=6).images):
+        folder = root/f'p{i//2}'
+        folder.mkdir(parents=True, exist_ok=True)
+        if i % 4: Image.fromarray(x).save(folder/f'{i}.png')
+        else: write_dicom(folder/f'{i}.dcm', x)
+
 def run_page(page):
     "Run the lines of a page; how many failed"
     lines, failed = shell_lines(page), 0
@@ -81,6 +89,7 @@ def run_page(page):
         nih_download(Path(d)/'nih')
         siim_download(Path(d)/'siim')
         other_collection(Path(d)/'OTHER')
+        new_films(Path(d)/'films')
         for line in lines:
             if line in SEPARATE: print(f'  see {SEPARATE[line]}: {line}', flush=True)
             else: failed += not run_line(line, d)

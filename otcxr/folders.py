@@ -137,8 +137,13 @@ def claim_folder(
 def release_folder(
     out:Path, # folder
 ):
-    "Its provenance is written: the mark is not needed any more"
-    with suppress(OSError): (out/MARK).unlink(missing_ok=True) # in a folder that can only be read it may stay
+    "Its provenance is written: the mark is not needed any more, nor the lock of a process that was killed at its very end"
+    with suppress(OSError): # in a folder that can only be read they may stay
+        (out/MARK).unlink(missing_ok=True)
+        lock = take_lock(out/LOCK) if (out/LOCK).exists() else None # None where somebody, perhaps ourselves, is at work
+        if lock is None: return
+        (out/LOCK).unlink(missing_ok=True)
+        lock.close()
 
 # %% ../nbs/01a_folders.ipynb #ccb35f1a
 EXPORTED = rb'\x08.*\n\x05otcxr\x12|PK.*/extra/otcxr' # the mark of `otcxr.export`: ONNX with our metadata, or an archive of PyTorch

@@ -6,7 +6,7 @@ Docs: https://otcxr.github.io/otcxr/provenance.html.md"""
 
 # %% auto #0
 __all__ = ['fingerprint', 'git_commit', 'device_name', 'versions', 'provenance', 'style', 'is_synthetic', 'stamp', 'save_figure',
-           'save_table', 'claim_tables', 'write_tables']
+           'save_table', 'claim_tables', 'former_tables', 'write_tables']
 
 # %% ../nbs/02_provenance.ipynb #b2f7b784
 import contextlib
@@ -28,7 +28,7 @@ import torch
 
 import otcxr
 
-from .config import Config, to_plain
+from .config import Config, load_json, to_plain
 from .core import OtcxrError, atomic_path, figures_dir, in_test, results_dir
 from .folders import claim_folder, is_ours, locked, release_folder, sweep_folder
 
@@ -234,6 +234,14 @@ def claim_tables(
     if b'"hashes"' in about.read_bytes(): raise OtcxrError(f'{out} holds a run, {choose}')
     if not (about.parent/main).is_file(): raise OtcxrError(f'{out} holds what another command has written, {choose}')
 
+def former_tables(
+    about:Path, # provenance.json of the call before
+) -> list: # names of its tables; none where it cannot be read
+    "What a new call replaces, whether it writes a table of that name or not"
+    try: files = load_json(about.read_text()).get('files')
+    except (OSError, ValueError, AttributeError): return []
+    return [f for f in files if str(f).endswith('.csv') and Path(f).name == f] if isinstance(files, list) else []
+
 def write_tables(
     out:str|Path, # folder; made when missing
     tables:dict, # {file name: DataFrame}; each becomes a CSV
@@ -248,10 +256,10 @@ def write_tables(
     with locked(out):
         sweep_folder(out, files)
         claim_folder(out, files)
-        former = json.loads(about.read_text()).get('files', []) if about.is_file() else []
+        former = former_tables(about)
         for name, df in tables.items():
             with atomic_path(out/name) as tmp: df.to_csv(tmp, index=False)
         for name in set(former) - {*tables, *prov.get('files', [])}: # what this call has not made would stand beside it as if it had
-            if name.endswith('.csv') and Path(name).name == name: (out/name).unlink(missing_ok=True)
+            (out/name).unlink(missing_ok=True)
         with atomic_path(about) as tmp: tmp.write_text(json.dumps(prov, indent=1) + '\n')
         release_folder(out)

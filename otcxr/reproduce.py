@@ -122,7 +122,8 @@ def check_methods(self:Profile):
         raise OtcxrError("Profile.methods: 'random' is taken by random initialisation, which always stands beside the others")
     odd = [m for m in self.methods if not m or m.startswith('.') or '/' in m or '\\' in m]
     if odd: raise OtcxrError(f'Profile.methods: {few(map(repr, odd))} cannot be the name of a folder: no slashes, no point in front')
-    if not any(self.config(m).model.method in TRANSPORTING for m in self.methods):
+    kinds = {self.config(m).model.method for m in self.methods}
+    if not kinds & {*TRANSPORTING}:
         raise OtcxrError(f"Profile.methods: none of {few(self.methods)} transports, and two of the paper's notebooks are about transport "
                          "plans: add one, such as otcxr: {}")
     FinetuneConfig.from_dict(self.finetune), SegmentConfig.from_dict(self.segment)

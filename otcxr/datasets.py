@@ -111,7 +111,7 @@ def need_one_split(
     several = n[n > 1].reset_index()
     people, folders = (several.patient_id[several.kind == k] for k in ('header', 'folder'))
     if len(people):
-        raise OtcxrError(f'{source}: {len(people):,} patients of DICOM headers stand in the folders of several splits: {few(people)}; '
+        raise OtcxrError(f'{source}: patients of DICOM headers stand in the folders of several splits: {few(people)}; '
                          'give a table whose splits keep each patient together, or mend the folders')
     if len(folders):
         warnings.warn(f'{source}: {few(folders)} stand in the folders of several splits: if they are patients and not classes, '

@@ -452,7 +452,7 @@ def csv_patients(
     if n := len(words): warnings.warn(f"{csv}: {few(words.unique())} in column '{patient}' is taken as the name of a patient ({n:,} rows)")
     names = raw[patient].groupby(heads).nunique().drop('', errors='ignore')
     if (names > 1).any():
-        warnings.warn(f"{csv}: {int((names > 1).sum()):,} patients of the DICOM headers have several names in column '{patient}': "
+        warnings.warn(f"{csv}: patients of the DICOM headers have several names in column '{patient}': "
                       f'{few(names.index[names > 1])}. If the headers are right, images of one person may stand in train and in test')
     return raw[patient]
 

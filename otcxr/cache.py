@@ -9,7 +9,7 @@ __all__ = ['HEADER', 'file_hash', 'load_one', 'npy_header', 'array_files', 'plan
            'partial_folder', 'how_far', 'wait_for_lock', 'alone', 'disk_full_as_error', 'boxes_in_square',
            'boxes_as_fractions', 'CacheBuild', 'n_cores', 'mask_word', 'is_cache', 'open_cache', 'map_array',
            'read_text_columns', 'cache_table', 'source_files', 'file_states', 'read_sources', 'changed_sources',
-           'other_images', 'set_aside', 'open_same', 'build_cache']
+           'other_images', 'set_aside', 'open_same', 'build_cache', 'save_cache']
 
 # %% ../nbs/15_cache.ipynb #e3fe93d4
 import contextlib
@@ -657,3 +657,31 @@ def build_cache(
             build.check_place()
             build.make(workers, progress)
     return open_cache(out)
+
+# %% ../nbs/15_cache.ipynb #04a7dd68
+def save_cache(
+    data:Radiographs, # square images
+    out, # the folder; made when missing
+) -> Path: # the folder
+    "Keep images that lie in memory as a cache, for `open_cache`. A cache that is there already is left as it is"
+    out, names = Path(out).absolute(), list(data.masks or {})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with alone(out, progress=False):
+        if is_cache(out): return out
+        folder = partial_folder(out)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for (file, dtype), x in zip(array_files(names).items(), (data.images, *(data.masks or {}).values())):
+            with open(folder/file, 'wb') as f:
+                f.write(npy_header(x.shape, dtype))
+                np.ascontiguousarray(x).tofile(f)
+        table = data.table
+        if 'boxes' in table: table = table.assign(boxes=[json.dumps(b) if b else '' for b in table.boxes])
+        table.to_csv(folder/'table.csv', index=False)
+        (folder/'skipped.csv').write_text('image_id,path,reason\n')
+        text = [c for c in table if not pd.api.types.is_numeric_dtype(table[c])]
+        about = dict(name=data.name, whose=data.patients, size=data.size[0], findings=data.findings, masks=names, images=len(data),
+                     text=text, origin=table.attrs.get('origin', ''), hashes={f.name: fingerprint(f) for f in sorted(folder.iterdir())})
+        (folder/'manifest.json').write_text(json.dumps(about, indent=1))
+        os.replace(folder, out)
+    return out

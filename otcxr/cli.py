@@ -13,7 +13,8 @@ __all__ = ['COMMANDS', 'RENAMED', 'FILES', 'ABOUT', 'GROUPS', 'EXAMPLES', 'RESUM
            'read_config', 'print_config', 'print_rows', 'print_scores', 'pretrain_command', 'probe_command',
            'finetune_command', 'print_method', 'score_command', 'segment_command', 'load_masks', 'explain_command',
            'correspondence_command', 'export_command', 'predict_command', 'reader_options', 'data_check_command',
-           'data_audit_command', 'data_cache_command', 'data_nih128_command', 'reproduce_command', 'completion_command']
+           'data_audit_command', 'data_cache_command', 'data_nih128_command', 'reproduce_command', 'print_plan',
+           'completion_command']
 
 # %% ../nbs/70_cli.ipynb #40f09fe7
 import argparse
@@ -683,25 +684,45 @@ def data_nih128_command(
 
 # %% ../nbs/70_cli.ipynb #ef7d9b47
 @command('reproduce', examples="""  otcxr reproduce --profile phantom                all of it on synthetic radiographs, in minutes
+  otcxr reproduce --profile phantom -n             show what would be done, and how long it takes
   otcxr reproduce --profile nih128 --data ~/nih    the same on NIH ChestX-ray14, from a folder of your own
   otcxr reproduce --profile my.yaml --root out     a profile of your own, figures and results under out/
-  otcxr reproduce --only transport_plan            one notebook
+  otcxr reproduce --only probe.png                 one figure and what it needs; or a table, or a notebook
+  otcxr reproduce --executor slurm --jobs 20       on a cluster; slurm is a folder with a Snakemake profile
 The same command again continues what was interrupted, and leaves alone what is up to date.""")
 def reproduce_command(
     profile:Annotated[str, dict(metavar='NAME|PATH')]='phantom', # 'phantom', 'nih128', or a YAML file of your own
     root:Folder=None, # folder for figures/, results/ and runs/; default: the checkout
-    only:Annotated[str, dict(action='append', metavar='NAME')]=None, # run this notebook only (pretrain, classify ...); may be repeated
+    only:Annotated[str, dict(action='append', metavar='NAME')]=None, # this notebook, figure or table only; may be repeated
     data:Data='', # images to use in place of the profile's, as for pretrain
+    jobs:Number=None, # at a time; default: one a GPU, else one a core, up to 4
+    executor:Annotated[str, dict(metavar='DIR')]='', # folder with a Snakemake profile (config.yaml), to run jobs on a cluster
+    dry_ruN:bool=False, # only show which jobs would be done (the capital makes -n of it)
     force:bool=False, # begin everything again, finished training too
+    plan:Annotated[str, dict(metavar='DIR')]='', # with --job: the folder of a profile under runs/, with its plan.json
+    job:Annotated[str, dict(metavar='NAME')]='', # do one job of a plan, such as train/otcxr-seed0
 ):
-    "Run the paper's notebooks and check every figure and table. For a profile: data, methods, seeds"
-    from otcxr.reproduce import reproduce
+    "Run the paper's notebooks and all that they need, and check every figure and table. For a profile: data, methods, seeds"
+    from otcxr.workflow import reproduce, run_job, show_plan
+    if bool(plan) != bool(job): raise OtcxrError('--plan and --job go together')
+    if job: return run_job(plan, job)
+    if dry_ruN: return print_plan(show_plan(profile, data, only or (), root))
     start = time.time()
-    table = reproduce(profile, root, only or (), force, data)
+    table = reproduce(profile, root, only or (), force, data, jobs, executor)
     width = table.artefact.str.len().max()
     print()
     for row in table.itertuples(): print(f'{row.artefact:<{width}}  {row.found:<14} {row.state:<11} {row.path}')
     print(f'\nall {len(table)} artefacts are there ({(time.time() - start)/60:.1f} min)')
+
+def print_plan(
+    table, # of `show_plan`
+):
+    "Print what would be done"
+    width, left = table.job.str.len().max(), table[table.state != 'done']
+    for r in table.itertuples(): print(f'{r.job:<{width}}  {r.state:<8}' + (f'{r.minutes:7.1f} min' if r.minutes == r.minutes else ''))
+    perhaps, known = (left.state == 'perhaps').sum(), left.minutes.dropna()
+    print(f"\n{len(left) - perhaps} of {len(table)} jobs are to be done{f', {perhaps} more perhaps' if perhaps else ''}"
+          + (f'; {len(known)} of them are known to take {known.sum():.0f} min of one core' if len(known) else ''))
 
 # %% ../nbs/70_cli.ipynb #3437dca5
 @command('completion', examples="""  otcxr completion bash > ~/.local/share/bash-completion/completions/otcxr""")

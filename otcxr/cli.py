@@ -688,7 +688,7 @@ def data_nih128_command(
   otcxr reproduce --profile nih128 --data ~/nih    the same on NIH ChestX-ray14, from a folder of your own
   otcxr reproduce --profile my.yaml --root out     a profile of your own, figures and results under out/
   otcxr reproduce --only probe.png                 one figure and what it needs; or a table, or a notebook
-  otcxr reproduce --executor slurm --jobs 20       on a cluster; slurm is a folder with a Snakemake profile
+  otcxr reproduce --executor slurm --jobs 20       on a cluster
 The same command again continues what was interrupted, and leaves alone what is up to date.""")
 def reproduce_command(
     profile:Annotated[str, dict(metavar='NAME|PATH')]='phantom', # 'phantom', 'nih128', or a YAML file of your own
@@ -696,7 +696,7 @@ def reproduce_command(
     only:Annotated[str, dict(action='append', metavar='NAME')]=None, # this notebook, figure or table only; may be repeated
     data:Data='', # images to use in place of the profile's, as for pretrain
     jobs:Number=None, # at a time; default: one a GPU, else one a core, up to 4
-    executor:Annotated[str, dict(metavar='DIR')]='', # folder with a Snakemake profile (config.yaml), to run jobs on a cluster
+    executor:Annotated[str, dict(metavar='DIR')]='', # for a cluster: 'slurm', 'here', or a folder with a config.yaml of Snakemake
     dry_ruN:bool=False, # only show which jobs would be done (the capital makes -n of it)
     force:bool=False, # begin everything again, finished training too
     plan:Annotated[str, dict(metavar='DIR')]='', # with --job: the folder of a profile under runs/, with its plan.json

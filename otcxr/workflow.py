@@ -6,8 +6,8 @@ Docs: https://otcxr.github.io/otcxr/workflow.html.md"""
 
 # %% auto #0
 __all__ = ['SNAKEFILE', 'data_state', 'code_of', 'Job', 'Plan', 'read_plan', 'choose_notebooks', 'absolute', 'make_plan',
-           'end_with_parent', 'run_job', 'die_with_parent', 'default_jobs', 'engine', 'placed', 'need_engine',
-           'show_plan', 'artefacts', 'reproduce']
+           'end_with_parent', 'run_job', 'die_with_parent', 'default_jobs', 'cluster', 'engine', 'placed',
+           'need_engine', 'show_plan', 'artefacts', 'reproduce']
 
 # %% ../nbs/61_workflow.ipynb #8fde3234
 import json
@@ -279,15 +279,27 @@ def default_jobs() -> int: # one a GPU; else one a core, up to four
     "How many jobs run at a time where nobody says it"
     return torch.cuda.device_count() or min(n_cores(), 4)
 
+def cluster(
+    plan:Plan, # whose notebooks lie beside the folders that are known by name
+    executor:str, # name of a folder in nbs/paper/cluster, or path of one of your own
+) -> Path:
+    "The folder of a Snakemake profile. Raises `OtcxrError` where there is none"
+    known = Path(plan.paper)/'cluster'
+    for folder in (Path(executor).expanduser(), known/executor):
+        if (folder/'config.yaml').is_file(): return folder.resolve()
+    names = ', '.join(sorted(f.parent.name for f in known.glob('*/config.yaml')))
+    raise OtcxrError(f'--executor {executor}: is no folder with a config.yaml of Snakemake; known by name: {names or "none"}')
+
+# %% ../nbs/61_workflow.ipynb #5f7e5634
 @contextmanager
 def engine(
     plan:Plan, # saved
     jobs:int, # at a time
-    executor:str='', # folder with a Snakemake profile, for a cluster; empty: this machine
+    executor:str='', # see `cluster`; empty: this machine
     extra=(), # further arguments of snakemake
 ): # yields the running process
     "Snakemake, at work in the plan's folder; what it says goes to `snakemake.log` there"
-    where = ['--profile', executor, '--jobs', str(jobs)] if executor else ['--cores', str(jobs)]
+    where = ['--profile', str(cluster(plan, executor)), '--jobs', str(jobs)] if executor else ['--cores', str(jobs)]
     command = [sys.executable, '-m', 'snakemake', '--snakefile', str(SNAKEFILE), '--directory', str(plan.folder), *where, '--nolock',
                '--keep-going', '--rerun-incomplete', *extra]
     threads = os.environ.get('OMP_NUM_THREADS') or str(max(1, n_cores()//jobs))
@@ -303,6 +315,16 @@ def engine(
 
 # %% ../nbs/61_workflow.ipynb #00a77f93
 @patch
+def written_since(self:Plan,
+    job:Job, # that may be done now
+    start:float, # in seconds since 1970
+    ended:bool, # whether the engine has ended
+) -> bool:
+    "Whether a job was done; while the engine runs, its time is waited for, which is written a moment later"
+    files = [self.stamp(job)] + [self.times(job)]*(not ended)
+    return all(f.exists() and f.stat().st_mtime > start for f in files)
+
+@patch
 def follow(self:Plan,
     process, # of `engine`
     jobs:int, # at a time
@@ -311,16 +333,18 @@ def follow(self:Plan,
     table, start = self.todo(), time.time()
     left = {r.job: r.minutes for r in table.itertuples() if r.state != 'done'}
     total, n = len(left), 0
-    with progress_bar(total, 'jobs', ' jobs') as bar:
+    with progress_bar(total, 'jobs', ' jobs', show=sys.stderr.isatty()) as bar:
         while True:
             ended = process.poll() is not None
-            new = [j for j in self.jobs if j.name in left and self.stamp(j).exists() and self.stamp(j).stat().st_mtime > start]
+            new = [j for j in self.jobs if j.name in left and self.written_since(j, start, ended)]
             for j in new:
                 n += 1
                 left.pop(j.name)
                 more = sum(left.values())/jobs
                 about = '' if not left or np.isnan(more) else f'; at most {more:.0f} min left' if more >= 1 else '; less than a minute left'
-                bar.write(f'[{n}/{total}] {j.name} ({self.minutes()[j.name]:.1f} min){about}', file=sys.stdout)
+                took = self.minutes()[j.name]
+                bar.write(f'[{n}/{total}] {j.name}' + (f' ({took:.1f} min)' if took == took else '') + about, file=sys.stdout)
+                sys.stdout.flush()
                 bar.update()
             if ended: return
             time.sleep(.5)
@@ -406,7 +430,7 @@ def reproduce(
     force:bool=False, # begin everything again, finished training too
     data:str='', # another source of images than the profile's
     jobs:int=None, # at a time; see `default_jobs`
-    executor:str='', # folder with a Snakemake profile, for a cluster; empty: this machine
+    executor:str='', # see `cluster`; empty: this machine
 ) -> pd.DataFrame: # one row an artefact: notebook, artefact, found, state, path
     "Do all jobs of a profile that are not done and check what they make. Raises `OtcxrError` where one fails or something is missing"
     need_engine()

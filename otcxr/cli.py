@@ -692,7 +692,7 @@ def data_nih128_command(
 The same command again continues what was interrupted, and leaves alone what is up to date.""")
 def reproduce_command(
     profile:Annotated[str, dict(metavar='NAME|PATH')]='phantom', # 'phantom', 'nih128', or a YAML file of your own
-    root:Folder=None, # folder for figures/, results/ and runs/; default: the checkout
+    root:Folder=None, # folder for figures/, results/ and runs/; default: the checkout, else this folder
     only:Annotated[str, dict(action='append', metavar='NAME')]=None, # this notebook, figure or table only; may be repeated
     data:Data='', # images to use in place of the profile's, as for pretrain
     jobs:Number=None, # at a time; default: one a GPU, else one a core, up to 4

@@ -48,7 +48,13 @@ def checkout() -> Path:
     raise OtcxrError("the paper's notebooks are not here: they are part of the repository, not of the installed package. "
         'Clone it, `pip install -e ".[dev]"` there, and run the command inside')
 
-def paper_dir() -> Path: return checkout()/'nbs'/'paper' # folder of the paper's notebooks
+def paper_dir() -> Path: # nbs/paper of the working copy, else what was installed with the package
+    "The folder of the paper's notebooks and profiles. Raises `OtcxrError` for none"
+    installed = Path(otcxr.__file__).with_name('paper')
+    try: return checkout()/'nbs'/'paper'
+    except OtcxrError:
+        if installed.is_dir(): return installed
+        raise
 
 def runs_dir(
     profile:str, # name of the profile

@@ -378,13 +378,12 @@ def clear(self:Plan):
 
 @contextmanager
 def placed(
-    root=None, # folder for figures/, results/ and runs/; None: $OTCXR_ROOT, or the checkout
+    root=None, # folder for figures/, results/ and runs/; None: `repo_root`
 ):
     "Where things are written, and where `real_data` looks, also when the root is elsewhere"
-    home = paper_dir().parents[1]
-    beside = home.parent/'shared'/'data'
+    beside = paper_dir().parents[2]/'shared'/'data'
     data = {} if 'OTCXR_DATA' in os.environ or not beside.is_dir() else dict(OTCXR_DATA=str(beside))
-    with modified_env(OTCXR_ROOT=absolute(root or os.environ.get('OTCXR_ROOT') or home), **data): yield
+    with modified_env(OTCXR_ROOT=absolute(root or repo_root()), **data): yield
 
 # %% ../nbs/61_workflow.ipynb #b629f51f
 def need_engine():
@@ -425,7 +424,7 @@ def artefacts(
 # %% ../nbs/61_workflow.ipynb #dab39c36
 def reproduce(
     profile:str='phantom', # name or path of a profile
-    root=None, # folder for figures/, results/ and runs/; None: the checkout, or $OTCXR_ROOT
+    root=None, # folder for figures/, results/ and runs/; None: `repo_root`
     only=(), # names of notebooks, or of figures and tables; empty: all
     force:bool=False, # begin everything again, finished training too
     data:str='', # another source of images than the profile's

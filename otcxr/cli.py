@@ -501,6 +501,8 @@ def explain_command(
     t = t.assign(metric=t.metric.map({'hit': 'hit rate', 'iou': 'mean IoU'}))
     print(f'{t.images.iloc[0]} images-and-findings with {t.boxes.iloc[0]} boxes, {t.patients.iloc[0]} patients, split {split}:')
     print_rows(t, ['method', 'metric', 'value', 'low', 'high', 'chance', 'threshold'])
+    chosen = f'was chosen for each method on boxes or masks outside of split {split}, see {out}/thresholds.csv'
+    print('The threshold of the maps', chosen if (Path(out)/'thresholds.csv').is_file() else 'is the same for all methods')
     if len(paired):
         print('\nDifferences, paired over patients:')
         print_rows(paired[paired.finding == 'all'], ['method', 'baseline', 'metric', 'difference', 'low', 'high', 'p'])

@@ -169,7 +169,8 @@ def rows(self:Radiographs,
     if isinstance(which, str):
         if which not in self.counts():
             there = ', '.join(f'{s} ({n:,})' for s, n in self.counts().items())
-            raise OtcxrError(f"{self.name} has no images in split '{which}'; splits here: {there}")
+            raise OtcxrError(f"{self.name} has no images in split '{which}'; splits here: {there}. "
+                             'A column split of its CSV (train, valid, test) says which images are for what')
         return np.flatnonzero(self.table.split == which)
     which = np.asarray(which)
     if which.dtype == bool:

@@ -277,7 +277,7 @@ def load_profile(
 class PaperNotebook:
     "A notebook under nbs/paper, and what its cell with the tag `job` declares"
     path: Path # of the notebook
-    needs: tuple # kinds of jobs whose results it reads: 'train', 'finetune', 'segment'
+    needs: tuple # jobs that are done before: kinds ('train', 'finetune', 'segment'), or other notebooks ('notebook/classify')
     makes: tuple # file names: PNG under figures/, CSV under results/, each with its provenance beside it
 
     @property

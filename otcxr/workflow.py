@@ -132,8 +132,12 @@ def notebooks_of(self:Profile, data, notebooks, jobs) -> list: # of `Job`
     def state(nb):
         cells = code_of(nb.path)
         roots = {m for c in cells for m in imported(re.sub(r'(?m)^\s*[%!].*$', '', c))}
-        return fingerprint([cells, shared, code_state(roots | own, own)])
-    return [Job('notebook', nb.name, [nb.name], state(nb), [j.name for j in jobs if j.kind in nb.needs]) for nb in notebooks]
+        beside = [f.read_text(encoding='utf-8') for f in sorted(nb.path.parent.glob('*.yaml')) if any(f.name in c for c in cells)]
+        return fingerprint([cells, beside, shared, code_state(roots | own, own)])
+    def before(nb): return [j.name for j in jobs if j.kind in nb.needs] + [n for n in nb.needs if n in others]
+    others = [f'notebook/{nb.name}' for nb in notebooks]
+    drawn = [Job('notebook', nb.name, [nb.name], state(nb), before(nb)) for nb in notebooks]
+    return sorted(drawn, key=lambda j: any(n in others for n in j.needs)) # those that read other notebooks' tables come last
 
 # %% ../nbs/61_workflow.ipynb #d05a5ee3
 def choose_notebooks(
@@ -156,13 +160,14 @@ def make_plan(
 ) -> Plan: # not yet saved
     "What is to be done for a profile"
     file, data = profile_file(profile), absolute(data) if data and Path(data).expanduser().exists() else data
-    p, notebooks = load_profile(file, data), choose_notebooks(paper_notebooks(), only)
+    p, notebooks = load_profile(file, data), paper_notebooks()
+    chosen = {nb.name for nb in choose_notebooks(notebooks, only)}
     images = p.radiographs()
     jobs = p.runs_of(images) + p.evaluations_of(images)
-    drawn = p.notebooks_of(images, notebooks, jobs)
-    wanted = {n for j in drawn for n in j.needs}
-    wanted |= {n for j in jobs if j.name in wanted for n in j.needs}
-    return Plan(file, p.name, data, str(paper_dir()), [j for j in jobs if j.name in wanted] + drawn)
+    jobs += p.notebooks_of(images, notebooks, jobs)
+    wanted = {f'notebook/{name}' for name in chosen}
+    for j in reversed(jobs): wanted |= {*j.needs} if j.name in wanted else set()
+    return Plan(file, p.name, data, str(paper_dir()), [j for j in jobs if j.name in wanted])
 
 # %% ../nbs/61_workflow.ipynb #604ddc74
 def end_with_parent():
@@ -436,6 +441,7 @@ def reproduce(
     jobs = jobs or default_jobs()
     with placed(root):
         plan = make_plan(profile, data, only)
+        if executor: cluster(plan, executor) # a name that is none stops here
         print(f'profile {plan.name}; figures/, results/ and runs/ under {repo_root()}', flush=True)
         with locked(plan.folder):
             if force: plan.clear()

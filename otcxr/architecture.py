@@ -8,7 +8,7 @@ Docs: https://otcxr.github.io/otcxr/architecture.html.md"""
 __all__ = ['BLUE', 'PURPLE', 'MASS', 'BOX', 'LOSS', 'masses_of', 'labels_of', 'caption_of', 'first_component', 'Sheet',
            'draw_architecture']
 
-# %% ../nbs/35b_architecture.ipynb #a6fdcbcd
+# %% ../nbs/35b_architecture.ipynb #2f1a0b5c
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from fastcore.basics import patch
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon
 
-# %% ../nbs/35b_architecture.ipynb #326e30ff
+# %% ../nbs/35b_architecture.ipynb #e4154725
 from .augment import Views, apply_theta, denormalize
 from .otcxr import OTCXRConfig, OTCXROutput
 
-# %% ../nbs/35b_architecture.ipynb #30af9002
+# %% ../nbs/35b_architecture.ipynb #7ecd78aa
 def masses_of(
     cfg:OTCXRConfig, # the choices
 ) -> dict: # name and learns, in words; reaches: its gradient moves the features; feeds: 'plan', 'weights', 'nothing'
@@ -31,7 +31,7 @@ def masses_of(
     return dict(name=names.get(cfg.marginals, 'CV-SIM'), learns=learns.get(cfg.marginals, ''), reaches=cfg.marginals == 'lower_cost',
                 feeds='nothing' if cfg.marginals == 'uniform' else feeds)
 
-# %% ../nbs/35b_architecture.ipynb #fa1abcd4
+# %% ../nbs/35b_architecture.ipynb #fa3a6722
 def labels_of(
     cfg:OTCXRConfig, # the choices
 ) -> dict: # place in the figure -> what it says
@@ -67,7 +67,7 @@ def caption_of(
             f"Grey: patches without part in transport. {'All masses are even' if cfg.marginals == 'uniform' else about}. "
             'Solid arrows carry gradient back, dashed ones none.')
 
-# %% ../nbs/35b_architecture.ipynb #f4895006
+# %% ../nbs/35b_architecture.ipynb #7569a4a0
 def first_component(
     a:torch.Tensor, # tokens of one view: (N, C)
     b:torch.Tensor, # of the other: (M, C)
@@ -79,7 +79,7 @@ def first_component(
     along = (along - along.min())/(along.max() - along.min()).clamp(min=1e-12)
     return along[:len(a)], along[len(a):]
 
-# %% ../nbs/35b_architecture.ipynb #89316d75
+# %% ../nbs/35b_architecture.ipynb #6fc8a86b
 BLUE, PURPLE, MASS, BOX, LOSS = '#0072B2', '#CC79A7', '#E69F00', '#e8eef7', '#fde3cf' # view s, view t (dashed too), masses; fillings
 
 class Sheet:
@@ -113,7 +113,7 @@ class Sheet:
         for side in ax.spines.values(): side.set(visible=True, color=frame, lw=.8 if frame == '.3' else 1.8, ls='--' if dashed else '-')
         return ax
 
-# %% ../nbs/35b_architecture.ipynb #84bba974
+# %% ../nbs/35b_architecture.ipynb #5e5f649a
 @patch
 def draw_views(self:Sheet,
     image, # the radiograph, grey values in [0, 1]: (H, W)
@@ -122,12 +122,13 @@ def draw_views(self:Sheet,
     said:dict, # of `labels_of`
 ):
     "Two crops of a radiograph, and the encoder that sees both"
-    middle = self.picture(1.95, .27, 3.25, 1.57, image, extent=(-1, 1, 1, -1), vmin=0, vmax=1)
+    shades = dict(cmap='gray', vmin=0, vmax=1)
+    middle = self.picture(1.95, .27, 3.25, 1.57, image, extent=(-1, 1, 1, -1), **shades)
     self.say(2.6, .12, 'radiograph')
     corners = torch.tensor([[-1., -1], [1, -1], [1, 1], [-1, 1]])
     for v, name, x, out, colour in ((s, '$I_s$', .95, -1, BLUE), (t, '$I_t$', 4.25, 1, PURPLE)):
         grey = denormalize(v.images[0, 0].cpu())
-        self.picture(x - .6, .32, x + .6, 1.52, grey, colour, v is t, vmin=0, vmax=1)
+        self.picture(x - .6, .32, x + .6, 1.52, grey, colour, v is t, **shades)
         self.say(x, .17, f'view {name}')
         self.arrow((2.6 + out*.68, .92), (x - out*.65, .92))
         self.arrow((x, 1.55), (x, 1.86))
@@ -135,16 +136,17 @@ def draw_views(self:Sheet,
         middle.add_patch(Polygon(apply_theta(v.theta.cpu(), corners)[0], fill=False, ec=light, lw=1.8, ls='--' if v is t else '-'))
     self.box(.3, 1.88, 4.9, 2.2, said['encoder'])
 
-# %% ../nbs/35b_architecture.ipynb #9b496e0c
+# %% ../nbs/35b_architecture.ipynb #4d499fe6
 @patch
 def draw_side(self:Sheet,
     out:OTCXROutput, # of the network
     i:int, # which pair of the batch
     name:str, # 's' or 't'
-    masses:dict, # of `masses_of`
+    cfg:OTCXRConfig, # the choices
 ):
     "One view: its dense map and mean, its tokens and expanded mean"
-    first = name == 's'
+    first, masses = name == 's', masses_of(cfg)
+    flows = first or cfg.target != 'ema' # the gradient
     x, far, away, colour, k = (1.4, .39, -1, BLUE, 0) if first else (3.8, 4.81, 1, PURPLE, 1)
     mask = (out.mask_s if first else out.mask_t)[i].view(out.grid)
     z, e = first_component(out.tokens_s[i], out.tokens_t[i])[k], first_component(out.e_s[i], out.e_t[i])[k]
@@ -157,14 +159,15 @@ def draw_side(self:Sheet,
         self.say(x - away*.3, y, f'${inner}_{name}$')
         self.say(far - away*.22, y, f'${outer}_{name}$')
     for at in (x, far):
-        for y in (3.56, 4.25): self.arrow((at, y), (at, y + .28))
-    self.arrow((x, 2.22), (x, 2.58))
-    self.arrow((x + away*.5, 3.07), (far - away*.13, 3.07))
+        for y in (3.56, 4.25): self.arrow((at, y), (at, y + .28), flows)
+    self.arrow((x, 2.22), (x, 2.58), flows)
+    self.arrow((x + away*.5, 3.07), (far - away*.13, 3.07), flows)
     self.say((x + far + away*.36)/2, 2.96, 'mean', 8)
-    if masses['name'] != 'even masses': self.arrow((x - away*.5, 3.07), (x - away*.7, 3.07), masses['reaches'], MASS)
-    self.arrow((far, 5.5), (far, 7.52))
+    if masses['name'] != 'even masses': self.arrow((x - away*.5, 3.07), (x - away*.7, 3.07), masses['reaches'] and flows, MASS)
+    self.arrow((far, 5.5), (far, 7.52), flows)
+    self.arrow((x, 5.5), (1.4, 5.88) if first else (2.02, 6.0), flows, bend=0 if first else -.1)
 
-# %% ../nbs/35b_architecture.ipynb #50aa72f9
+# %% ../nbs/35b_architecture.ipynb #dafb7b6b
 @patch
 def draw_masses(self:Sheet,
     out:OTCXROutput, # of the network
@@ -184,7 +187,7 @@ def draw_masses(self:Sheet,
     to_plan = masses['feeds'] == 'plan'
     if masses['feeds'] != 'nothing': self.arrow((2.6, 3.72), (2.6, 6.2 if to_plan else 7.52), to_plan, MASS)
 
-# %% ../nbs/35b_architecture.ipynb #f9e67f51
+# %% ../nbs/35b_architecture.ipynb #c11136e7
 @patch
 def draw_transport(self:Sheet,
     out:OTCXROutput, # of the network
@@ -202,13 +205,11 @@ def draw_transport(self:Sheet,
         self.say(x + (-.3 if x < 2.6 else .22), 5.78, name)
         self.say(x, 7.14, about, 8, color='.25')
         self.arrow((x, 7.24), (x, 7.52))
-    self.arrow((1.4, 5.5), (1.4, 5.88))
-    self.arrow((3.8, 5.5), (2.02, 6.0), bend=-.1)
     self.arrow((2.05, 6.47), (3.15, 6.47))
     self.say(2.6, 6.33, said['solver'])
     self.say(2.6, 6.62, said['moved'], 8, color='.25')
 
-# %% ../nbs/35b_architecture.ipynb #ece6fbbc
+# %% ../nbs/35b_architecture.ipynb #d2258189
 def draw_architecture(
     cfg:OTCXRConfig, # the choices; the words of the figure
     out:OTCXROutput, # of its network, for a batch
@@ -221,7 +222,7 @@ def draw_architecture(
     sheet, said, masses = Sheet(5.2, 8.85), labels_of(cfg), masses_of(cfg)
     sheet.draw_views(image, s, t, said)
     sheet.draw_masses(out, i, said, masses)
-    for name in 'st': sheet.draw_side(out, i, name, masses)
+    for name in 'st': sheet.draw_side(out, i, name, cfg)
     sheet.draw_transport(out, i, said)
     for k, term in enumerate(('agreement', 'variance', 'covariance')):
         sheet.box(.3, 7.55 + .42*k, 4.9, 7.91 + .42*k, said[term], LOSS)

@@ -6,9 +6,9 @@ Docs: https://otcxr.github.io/otcxr/reproduce.html.md"""
 
 # %% auto #0
 __all__ = ['METHODS', 'TRANSPORTING', 'PAPER', 'QUIET', 'checkout', 'runs_dir', 'Profile', 'load_profile', 'PaperNotebook',
-           'inspect_artefact', 'describe_image', 'describe_table', 'environment', 'need_kernel', 'execute', 'origins',
-           'check_origins', 'code_of', 'data_state', 'state_of', 'is_up_to_date', 'make_artefacts', 'sweep_artefacts',
-           'reproduce']
+           'inspect_artefact', 'describe_image', 'describe_table', 'describe_page', 'environment', 'need_kernel',
+           'execute', 'origins', 'check_origins', 'code_of', 'data_state', 'state_of', 'is_up_to_date',
+           'make_artefacts', 'sweep_artefacts', 'reproduce']
 
 # %% ../nbs/60_reproduce.ipynb #e48b98ba
 import contextlib
@@ -167,7 +167,7 @@ def load_profile(
 # %% ../nbs/60_reproduce.ipynb #664a8a42
 @dataclass
 class PaperNotebook:
-    "A notebook under nbs/paper and what it declares to make: PNG under figures/, CSV under results/, each with its provenance beside it"
+    "A notebook under nbs/paper and what it makes: PNG and HTML under figures/, CSV under results/, each with its provenance beside it"
     name: str # of the notebook, without .ipynb
     artefacts: tuple # file names
 
@@ -175,11 +175,13 @@ class PaperNotebook:
         profile:str, # its name
     ) -> list: # in the order of `artefacts`
         "Where the artefacts belong"
-        return [(figures_dir if a.endswith('.png') else results_dir)(profile)/a for a in self.artefacts]
+        return [(figures_dir if a.endswith(('.png', '.html')) else results_dir)(profile)/a for a in self.artefacts]
 
 PAPER = (
     PaperNotebook('pretrain', ('pretraining.csv', 'probe.csv', 'probe_paired.csv', 'pretraining.png', 'probe.png')),
+    PaperNotebook('architecture', ('architecture.png',)),
     PaperNotebook('transport_plan', ('transport_plan.csv', 'transport_plan.png', 'transport_measures.png')),
+    PaperNotebook('plan_viewer', ('plan_viewer.html',)),
     PaperNotebook('classify', ('classify.csv', 'classify_paired.csv', 'classify_labels.csv', 'classify_margins.csv', 'classify.png')),
     PaperNotebook('segment', ('segment.csv', 'segment_paired.csv', 'segment.png')),
     PaperNotebook('explain', ('explain.csv', 'explain_paired.csv', 'explain_targets.csv', 'explain_thresholds.csv',
@@ -188,13 +190,14 @@ PAPER = (
 
 # %% ../nbs/60_reproduce.ipynb #73093296
 def inspect_artefact(
-    path:Path, # a PNG or CSV
+    path:Path, # a PNG, CSV or HTML file
     since:float=0., # it must not be older than this moment, in seconds since 1970
 ) -> str: # what was found, in a few words
     "Look at one artefact. Raises `OtcxrError` that says what is wrong with it"
     if not path.is_file(): raise OtcxrError(f'{path} is missing')
     if path.stat().st_mtime < since - 2: raise OtcxrError(f'{path} is left over from an earlier run: it was not written by this one')
-    try: found = describe_image(path) if path.suffix == '.png' else describe_table(path)
+    describe = {'.png': describe_image, '.html': describe_page}.get(path.suffix, describe_table)
+    try: found = describe(path)
     except OtcxrError: raise
     except Exception as e: raise OtcxrError(f'{path} cannot be read: {e}') from None
     beside = path.with_suffix('.json')
@@ -212,6 +215,11 @@ def describe_table(path):
     rows = len(pd.read_csv(path))
     if not rows: raise OtcxrError(f'{path} has no rows')
     return f'{rows} rows'
+
+def describe_page(path):
+    page = path.read_text(encoding='utf-8')
+    if not page.rstrip().endswith('</html>'): raise OtcxrError(f'{path} is not a whole page')
+    return f'{len(page)/1e3:.0f} kB'
 
 # %% ../nbs/60_reproduce.ipynb #c0f3ce85
 @contextlib.contextmanager
@@ -325,7 +333,8 @@ def state_of(
     profile:Profile, # for which
 ) -> str: # 16 hexadecimal digits
     "A fingerprint of all that the artefacts of a notebook depend on"
-    library = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(Path(otcxr.__file__).parent.glob('*.py'))}
+    folder = Path(otcxr.__file__).parent
+    library = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((*folder.glob('*.py'), *folder.glob('data/*.html')))}
     return fingerprint([code_of(notebook), profile.to_dict(), data_state(profile), library, provenance()['versions']])
 
 def is_up_to_date(

@@ -44,7 +44,10 @@ async function viewer(page, where, scheme, wanted) {
   await page.keyboard.press('Tab')
   if (!/of view t/.test((await said()).split(/[:,.]| holds/)[0])) say(where, 'viewer: Tab does not lead to the other view')
   const before = await said()
-  await frame.hover('.view.s .cell[data-cell="0"]')
+  for (let k = 0; k < 20 && !(await said()).startsWith('Patch A1 of view s'); k++) {      // the page may still be scrolling there
+    await frame.hover('.view.s .cell[data-cell="0"]')
+    await new Promise(done => setTimeout(done, 100))
+  }
   if (!(await said()).startsWith('Patch A1 of view s')) say(where, 'viewer: pointing at a patch shows nothing')
   await page.mouse.move(1, 1)
   await new Promise(done => setTimeout(done, 100))
@@ -54,6 +57,7 @@ async function viewer(page, where, scheme, wanted) {
   if ((look[0].match(/\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0) < 384) !== (scheme === 'dark')) say(where, `viewer: ${look[0]} is not ${scheme}`)
   await frame.evaluate(axe)
   await accessible(frame, `${where}, viewer`)
+  await page.evaluate(() => document.activeElement.blur())
 }
 
 (async () => {
@@ -71,8 +75,8 @@ async function viewer(page, where, scheme, wanted) {
     for (const e of await page.evaluate(wide)) say(where, `wider than the screen: ${e}`)
     await page.evaluate(axe)
     await accessible(page, where)
-    if (name === pages[0] && width > 1000) await search(page, where)
     await viewer(page, where, scheme, name.endsWith('plan_viewer.html'))
+    if (name === pages[0] && width > 1000) await search(page, where)
     if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${name.replace(/\W/g, '-')}-${width}-${scheme}.png`, fullPage: false })
     await page.close()
   }

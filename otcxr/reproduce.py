@@ -7,7 +7,7 @@ Docs: https://otcxr.github.io/otcxr/reproduce.html.md"""
 # %% auto #0
 __all__ = ['METHODS', 'TRANSPORTING', 'QUIET', 'checkout', 'paper_dir', 'runs_dir', 'environment', 'Profile', 'profile_file',
            'load_profile', 'PaperNotebook', 'tagged', 'paper_notebooks', 'inspect_artefact', 'describe_image',
-           'describe_table', 'need_kernel', 'execute', 'origins', 'check_origins']
+           'describe_table', 'describe_page', 'need_kernel', 'execute', 'origins', 'check_origins']
 
 # %% ../nbs/60_reproduce.ipynb #e48b98ba
 import ast
@@ -278,7 +278,7 @@ class PaperNotebook:
     "A notebook under nbs/paper, and what its cell with the tag `job` declares"
     path: Path # of the notebook
     needs: tuple # jobs that are done before: kinds ('train', 'finetune', 'segment'), or other notebooks ('notebook/classify')
-    makes: tuple # file names: PNG under figures/, CSV under results/, each with its provenance beside it
+    makes: tuple # file names: PNG and HTML under figures/, CSV under results/, each with its provenance beside it
 
     @property
     def name(self): return self.path.stem
@@ -287,7 +287,7 @@ class PaperNotebook:
         profile:str, # its name
     ) -> list: # in the order of `makes`
         "Where the artefacts belong"
-        return [(figures_dir if a.endswith('.png') else results_dir)(profile)/a for a in self.makes]
+        return [(figures_dir if a.endswith(('.png', '.html')) else results_dir)(profile)/a for a in self.makes]
 
 def tagged(
     notebook:Path, # file
@@ -316,13 +316,14 @@ def paper_notebooks() -> list: # of `PaperNotebook`
 
 # %% ../nbs/60_reproduce.ipynb #73093296
 def inspect_artefact(
-    path:Path, # a PNG or CSV
+    path:Path, # a PNG, CSV or HTML file
     since:float=0., # it must not be older than this moment, in seconds since 1970
 ) -> str: # what was found, in a few words
     "Look at one artefact. Raises `OtcxrError` that says what is wrong with it"
     if not path.is_file(): raise OtcxrError(f'{path} is missing')
     if path.stat().st_mtime < since - 2: raise OtcxrError(f'{path} is left over from an earlier run: it was not written by this one')
-    try: found = describe_image(path) if path.suffix == '.png' else describe_table(path)
+    describe = {'.png': describe_image, '.html': describe_page}.get(path.suffix, describe_table)
+    try: found = describe(path)
     except OtcxrError: raise
     except Exception as e: raise OtcxrError(f'{path} cannot be read: {e}') from None
     beside = path.with_suffix('.json')
@@ -340,6 +341,11 @@ def describe_table(path):
     rows = len(pd.read_csv(path))
     if not rows: raise OtcxrError(f'{path} has no rows')
     return f'{rows} rows'
+
+def describe_page(path):
+    page = path.read_text(encoding='utf-8')
+    if not page.rstrip().endswith('</html>'): raise OtcxrError(f'{path} is not a whole page')
+    return f'{len(page)/1e3:.0f} kB'
 
 # %% ../nbs/60_reproduce.ipynb #859ad6f1
 def need_kernel(

@@ -128,7 +128,8 @@ def evaluations_of(self:Profile, data) -> list: # of `Job`
 def notebooks_of(self:Profile, data, notebooks, jobs) -> list: # of `Job`
     "What draws and makes tables, from `jobs`"
     own = {families().get(self.config(m).model.method) for m in self.methods} - {None}
-    shared = [self.to_dict(), data_state(data), versions()]
+    templates = [f.read_text(encoding='utf-8') for f in sorted(Path(otcxr.__file__).parent.glob('data/*.html'))]
+    shared = [self.to_dict(), data_state(data), versions(), templates]
     def state(nb):
         cells = code_of(nb.path)
         roots = {m for c in cells for m in imported(re.sub(r'(?m)^\s*[%!].*$', '', c))}

@@ -31,6 +31,35 @@ async function search(page, where) {
   await Promise.all([page.waitForNavigation({ timeout: 15000 }), page.keyboard.press('Enter')]).catch(() => say(where, 'search by keyboard: Enter opens no page'))
 }
 
+// a figure to touch: a patch chosen with the keys, or pointed at, changes what is said; it fits its frame, and wears the page's mode
+async function viewer(page, where, scheme, wanted) {
+  const handle = await page.$('iframe[srcdoc]'), frame = handle && await handle.contentFrame()
+  if (!frame || !await frame.$('#said')) return wanted && say(where, 'viewer: it is not there')
+  const said = () => frame.$eval('#said', e => e.textContent)
+  await frame.focus('.view.s .cell[tabindex="0"]')
+  const first = await said(), [i, n] = await frame.evaluate(() => [+document.activeElement.dataset.cell, document.querySelectorAll('.view.s .cell').length])
+  await page.keyboard.press(i < n/2 ? 'ArrowDown' : 'ArrowUp')
+  const second = await said()
+  if (second === first || !/^Patch [A-Z]\d+ of view s/.test(second)) say(where, `viewer: an arrow key chooses no patch: ${second}`)
+  await page.keyboard.press('Tab')
+  if (!/of view t/.test((await said()).split(/[:,.]| holds/)[0])) say(where, 'viewer: Tab does not lead to the other view')
+  const before = await said()
+  for (let k = 0; k < 20 && !(await said()).startsWith('Patch A1 of view s'); k++) {      // the page may still be scrolling there
+    await frame.hover('.view.s .cell[data-cell="0"]')
+    await new Promise(done => setTimeout(done, 100))
+  }
+  if (!(await said()).startsWith('Patch A1 of view s')) say(where, 'viewer: pointing at a patch shows nothing')
+  await page.mouse.move(1, 1)
+  await new Promise(done => setTimeout(done, 100))
+  if (await said() !== before) say(where, 'viewer: what was chosen does not come back')
+  const look = await frame.evaluate(() => [getComputedStyle(document.body).backgroundColor, document.documentElement.scrollWidth > innerWidth + 1, document.documentElement.scrollHeight > innerHeight + 1])
+  if (look[1] || look[2]) say(where, `viewer: ${look[1] ? 'wider' : 'higher'} than its frame`)
+  if ((look[0].match(/\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0) < 384) !== (scheme === 'dark')) say(where, `viewer: ${look[0]} is not ${scheme}`)
+  await frame.evaluate(axe)
+  await accessible(frame, `${where}, viewer`)
+  await page.evaluate(() => document.activeElement.blur())
+}
+
 (async () => {
   const browser = await puppeteer.launch({ executablePath: browserPath, headless: true, args: ['--no-sandbox', '--disable-gpu'] })
   for (const scheme of SCHEMES) for (const width of WIDTHS) for (const name of pages) {
@@ -46,6 +75,7 @@ async function search(page, where) {
     for (const e of await page.evaluate(wide)) say(where, `wider than the screen: ${e}`)
     await page.evaluate(axe)
     await accessible(page, where)
+    await viewer(page, where, scheme, name.endsWith('plan_viewer.html'))
     if (name === pages[0] && width > 1000) await search(page, where)
     if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${name.replace(/\W/g, '-')}-${width}-${scheme}.png`, fullPage: false })
     await page.close()

@@ -4,8 +4,8 @@ usage: look_site.py SITE [PAGE ...]
 
 A handful of pages is opened in headless Chromium at 390 and 1,400 px, in both modes. axe-core looks for WCAG 2 A and AA
 (contrast of text among it), and this for errors in the console, for what is wider than the screen, and for a search that
-works by keyboard. Chromium is the one of $CHROMIUM, of the machine, or, for root on Debian, installed with apt-get;
-puppeteer-core and axe-core come from npm. Exit status 77 where no browser can be had.
+works by keyboard, as does the figure to touch. Chromium is the one of $CHROMIUM, of the machine, or, for root on Debian,
+installed with apt-get; puppeteer-core and axe-core come from npm. Exit status 77 where no browser can be had.
 """
 import json
 import os
@@ -18,7 +18,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-PAGES = ['index.html', 'compare.html', 'tutorials/quickstart.html', 'otcxr.html', 'metrics.html', 'paper/transport_plan.html']
+PAGES = ['index.html', 'compare.html', 'tutorials/quickstart.html', 'otcxr.html', 'metrics.html', 'paper/transport_plan.html', 'paper/plan_viewer.html']
 PACKAGES = ['puppeteer-core@25.16.0', 'axe-core@4.14.1']
 BROWSERS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
 

@@ -7,7 +7,7 @@ Docs: https://otcxr.github.io/otcxr/predictive.html.md"""
 # %% auto #0
 __all__ = ['PredictiveOutput', 'spread', 'Predictive', 'BYOLConfig', 'BYOL', 'SimSiamConfig', 'SimSiam']
 
-# %% ../nbs/36d_predictive.ipynb #02f3e34a
+# %% ../nbs/36d_predictive.ipynb #767559d9
 from dataclasses import dataclass
 from typing import Literal, Optional
 
@@ -19,7 +19,7 @@ from .core import OtcxrError
 from .encoder import Features
 from .method import MethodConfig, Output, TwoViews, method
 
-# %% ../nbs/36d_predictive.ipynb #a6f493fe
+# %% ../nbs/36d_predictive.ipynb #ae6ca9ff
 @dataclass
 class PredictiveOutput(Output):
     "What a predictive method says beside `Output`, whose `q_s` and `q_t` are the online side's."
@@ -34,7 +34,7 @@ def spread(
     "How far directions spread over a batch: the standard deviation of unit vectors, times sqrt(D) (Chen and He, CVPR 2021, figure 2)."
     return F.normalize(q, dim=-1).std(0).mean()*q.shape[-1]**.5
 
-# %% ../nbs/36d_predictive.ipynb #4c87b939
+# %% ../nbs/36d_predictive.ipynb #b04dd896
 class Predictive(TwoViews):
     "What BYOL and SimSiam share: a predictor on the online side, and lightly's negative cosine in both directions."
     def __init__(self,
@@ -69,7 +69,7 @@ class Predictive(TwoViews):
         loss = (self.criterion(out.p_s, out.y_t) + self.criterion(out.p_t, out.y_s))/2
         return dict(loss=loss, spread=spread(out.q_s.detach()))
 
-# %% ../nbs/36d_predictive.ipynb #fcf7acf8
+# %% ../nbs/36d_predictive.ipynb #e5f3f401
 @dataclass
 class BYOLConfig(MethodConfig):
     "The moving average, and the width of the predictor."
@@ -97,7 +97,7 @@ class BYOL(Predictive):
             y_s, y_t = expand(target_s.pooled), expand(target_t.pooled)
         return self.predict(s, t, y_s, y_t)
 
-# %% ../nbs/36d_predictive.ipynb #d2202ccf
+# %% ../nbs/36d_predictive.ipynb #5e4a3aed
 @dataclass
 class SimSiamConfig(MethodConfig):
     "The width of the predictor."

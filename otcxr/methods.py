@@ -15,7 +15,7 @@ from pathlib import PurePath
 import pandas as pd
 from torch import nn
 
-from . import dense_methods, noncontrastive, otcxr, single_expander  # noqa: F401, importing a family registers its methods
+from . import dense_methods, noncontrastive, otcxr, predictive, single_expander  # noqa: F401, importing a family registers its methods
 from .core import OtcxrError
 from .method import METHODS, MethodConfig
 

@@ -1,4 +1,4 @@
-"""One view predicts what the network says of the other. Nothing pushes images apart, and nothing holds their variance: why do they not all become one?
+"""One view predicts what the network says of the other. Nothing pushes images apart: why do they not all become one?
 
 Docs: https://otcxr.github.io/otcxr/predictive.html.md"""
 
@@ -107,7 +107,7 @@ class SimSiamConfig(MethodConfig):
 
 @method('simsiam')
 class SimSiam(Predictive):
-    "SimSiam (Chen and He, CVPR 2021): each view predicts what the same network says of the other, taken as a constant, with lightly's loss."
+    "SimSiam (Chen and He, CVPR 2021): each view predicts what the network says of the other, as a constant, with lightly's loss."
     config = SimSiamConfig
     colour = '#FFAABB' # in figures
 

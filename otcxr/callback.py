@@ -172,10 +172,20 @@ class MakeViews(Callback):
         "The two views of `images` in an epoch, the same in whatever batch they are"
         return two_views(images, self.cfg, ImageSeeds(self.seed, epoch, index))
 
+    def inputs(self,
+        views, # of `make`
+        images, # they are made of: (B, 1, H, W) uint8
+        index, # of the images in their collection: (B,)
+        epoch, # from 0
+    ): # tuple of tensors
+        "What the model takes: the two views, their geometry, and what it asks for beside them"
+        return *model_inputs(*views), *self.model.more_inputs(images, self.cfg, ImageSeeds(self.seed, epoch, index))
+
     def before_batch(self):
         began = time.perf_counter()
-        self.learn.views = self.make(self.xb[0], self.yb[0], self.learn.step//self.dls.train.steps)
-        self.learn.xb = model_inputs(*self.learn.views)
+        images, index, epoch = self.xb[0], self.yb[0], self.learn.step//self.dls.train.steps
+        self.learn.views = self.make(images, index, epoch)
+        self.learn.xb = self.inputs(self.learn.views, images, index, epoch)
         self.took += time.perf_counter() - began
 
 # %% ../nbs/40_callback.ipynb #aa63d143
@@ -375,7 +385,7 @@ def loss_names(
     with torch.no_grad():
         idx = np.arange(min(8, dl.n))
         images = to_device(dl.dataset.batch(idx), dl.device)
-        out = learn.model(*model_inputs(*learn.make_views.make(images, idx, 0)))
+        out = learn.model(*learn.make_views.inputs(learn.make_views.make(images, idx, 0), images, idx, 0))
         parts, monitors = learn.model.loss(out), learn.model.monitors(out)
     learn.model.train(training)
     set_rng_state(rng)

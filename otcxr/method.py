@@ -192,6 +192,16 @@ def forward(self:TwoViews,
     q_s, q_t = expand_s(s.pooled).float(), expand_t(t.pooled).float()
     return Output(s.tokens, t.tokens, s.pooled, t.pooled, q_s, q_t, s.grid)
 
+# %% ../nbs/34_method.ipynb #aeea0b65
+@patch
+def more_inputs(self:TwoViews,
+    images:torch.Tensor, # the batch that the views are made of: (B, 1, H, W)
+    cfg, # of the views, `otcxr.augment.Augment`
+    seeds, # of the images' random numbers, `otcxr.augment.ImageSeeds`
+) -> tuple: # of tensors, which `forward` takes behind the geometry of the views
+    "What a method asks for beside two views of every image: nothing, unless it says so. Training gives it."
+    return ()
+
 # %% ../nbs/34_method.ipynb #13d75683
 def relative_entropy(
     p:torch.Tensor, # distributions, over the last dimension: (..., K)

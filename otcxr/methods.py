@@ -15,7 +15,8 @@ from pathlib import PurePath
 import pandas as pd
 from torch import nn
 
-from . import dense_methods, noncontrastive, otcxr, single_expander  # noqa: F401, importing a family registers its methods
+# importing a family registers its methods
+from . import dense_methods, noncontrastive, otcxr, predictive, restorative, single_expander  # noqa: F401
 from .core import OtcxrError
 from .method import METHODS, MethodConfig
 

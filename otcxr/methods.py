@@ -15,7 +15,7 @@ from pathlib import PurePath
 import pandas as pd
 from torch import nn
 
-from . import dense_methods, noncontrastive, otcxr, single_expander  # noqa: F401, importing a family registers its methods
+from . import contrastive, dense_contrast, dense_methods, noncontrastive, otcxr, single_expander  # noqa: F401, each registers its own
 from .core import OtcxrError
 from .method import METHODS, MethodConfig
 

@@ -16,7 +16,7 @@ import pandas as pd
 from torch import nn
 
 # importing a family registers its methods
-from . import dense_methods, noncontrastive, otcxr, predictive, restorative, single_expander  # noqa: F401
+from . import contrastive, dense_contrast, dense_methods, noncontrastive, otcxr, predictive, restorative, single_expander  # noqa: F401
 from .core import OtcxrError
 from .method import METHODS, MethodConfig
 

@@ -45,8 +45,8 @@ def checkout() -> Path:
     "The working copy of the notebooks: around the current folder, else where otcxr is installed from. Raises `OtcxrError` for none"
     for p in (Path.cwd(), *Path.cwd().parents, Path(otcxr.__file__).resolve().parents[1]):
         if is_root(p) and (p/'nbs'/'paper').is_dir(): return p
-    raise OtcxrError("the paper's notebooks are not here: they are part of the repository, not of the installed package. "
-        'Clone it, `pip install -e ".[dev]"` there, and run the command inside')
+    raise OtcxrError("there is no working copy of the repository around this folder: clone it, "
+                     'and `pip install -e ".[dev]"` there')
 
 def paper_dir() -> Path: # nbs/paper of the working copy, else what was installed with the package
     "The folder of the paper's notebooks and profiles. Raises `OtcxrError` for none"

@@ -302,12 +302,11 @@ def engine(
     plan:Plan, # saved
     jobs:int, # at a time
     executor:str='', # see `cluster`; empty: this machine
-    extra=(), # further arguments of snakemake
 ): # yields the running process
     "Snakemake, at work in the plan's folder; what it says goes to `snakemake.log` there"
     where = ['--profile', str(cluster(plan, executor)), '--jobs', str(jobs)] if executor else ['--cores', str(jobs)]
     command = [sys.executable, '-m', 'snakemake', '--snakefile', str(SNAKEFILE), '--directory', str(plan.folder), *where, '--nolock',
-               '--keep-going', '--rerun-incomplete', *extra]
+               '--keep-going', '--rerun-incomplete']
     threads = os.environ.get('OMP_NUM_THREADS') or str(max(1, n_cores()//jobs))
     env = os.environ | dict(OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads, OTCXR_PARENT='' if executor else str(os.getpid()))
     env.pop('IN_TEST', None)

@@ -35,6 +35,8 @@ from .codestate import code_state, families, imported
 from .collection import Radiographs
 from .core import OtcxrError, atomic_path, few, progress_bar, repo_root
 from .folders import locked, sweep_folder
+from .init import find_init
+from .predictions import load_predictions
 from .provenance import fingerprint, versions
 from .reproduce import PaperNotebook, Profile, execute, inspect_artefact, load_profile, paper_dir, paper_notebooks, profile_file, runs_dir
 
@@ -56,7 +58,7 @@ def code_of(
 @dataclass
 class Job:
     "One piece of work, in a process of its own"
-    kind: str # train, finetune, segment, notebook
+    kind: str # see the table above; without its prefix it is what is done: train, probe, finetune, segment, notebook
     who: str # what it is about, for the names of its files
     args: list # of the function that does it
     state: str # fingerprint of what it depends on, beside the jobs that it needs
@@ -102,23 +104,49 @@ def read_plan(
 # %% ../nbs/61_workflow.ipynb #3b58b454
 @patch
 def runs_of(self:Profile, data) -> list: # of `Job`
-    "One training for each method and seed"
-    return [Job('train', f'{m}-seed{s}', [m, s], fingerprint(self.training_state(m, s, data))) for m in self.methods for s in self.seeds]
+    "One training for each method and seed, and for each ablation"
+    kinds = [('train', m) for m in self.methods] + [('ablation', m) for m in self.ablations]
+    return [Job(kind, f'{m}-seed{s}', [m, s], fingerprint(self.training_state(m, s, data))) for kind, m in kinds for s in self.seeds]
 
 @patch
-def evaluations_of(self:Profile, data) -> list: # of `Job`
-    "What is trained on the encoders; one at random initialisation stands beside those of the methods"
-    jobs, images, tasks = [], data_state(data), self.segment_tasks(data)
-    tuning = fingerprint([self.finetune, self.findings, images, code_state(['finetune'])])
-    drawing = {t: fingerprint([self.segment, data_state(d), m, code_state(['segment'])]) for t, (d, m) in tasks.items()}
-    for m in ('random', *self.methods):
+def source_of(self:Profile, m, s): # network, seed -> (jobs that its encoder needs, a fingerprint of what it depends on beside them)
+    "Where an encoder comes from"
+    if m in self.methods: return [f'train/{m}-seed{s}'], ''
+    if m in self.ablations: return [f'ablation/{m}-seed{s}'], ''
+    if m in self.supervised: return [f'finetune/random-seed{s}-100pct-labels{self.label_seeds[0]}'], ''
+    first = self.config(next(iter(self.methods)), s) # its architecture, and its weights at the start
+    about = self.reference(m)
+    return [], fingerprint([first, about.arch, find_init(about.init, about.arch or first.model.arch)] if about.init else first)
+
+@patch
+def questions_of(self:Profile, where, data) -> list: # of `Job`
+    "What encoders are asked about one collection; those that labels have trained are not fine-tuned on the same labels again"
+    images, prefix, findings = data_state(self.collection(where, data)), 'transfer_'*bool(where), None if where else self.findings
+    probing = fingerprint([findings, images, self.shares(where), self.label_seeds, code_state(['probe', 'features'])])
+    tuning = fingerprint([self.finetune, findings, images, code_state(['finetune'])])
+    probes, tuned = [], []
+    kinds = [(f'{prefix}probe', m) for m in self.compared] + [('ablation_probe', m) for m in self.ablations if not where]
+    for kind, m in kinds:
         for s in self.seeds:
-            needs = [] if m == 'random' else [f'train/{m}-seed{s}']
-            about = fingerprint(self.config(next(iter(self.methods)), s)) if m == 'random' else '' # whose weights at the start are taken
-            for q in self.fractions:
+            needs, about = self.source_of(m, s)
+            who = f'{m}-on-{where}-seed{s}' if where else f'{m}-seed{s}'
+            probes.append(Job(kind, who, [m, s, where], fingerprint([probing, about]), needs))
+            if m in self.ablations or m in self.supervised and not where: continue
+            for q in self.shares(where):
                 for l in self.label_seeds:
-                    who = f'{m}-seed{s}-{100*q:g}pct-labels{l}'
-                    jobs.append(Job('finetune', who, [m, s, q, l], fingerprint([tuning, about]), needs))
+                    about_q = f'{who}-{100*q:g}pct-labels{l}'
+                    tuned.append(Job(f'{prefix}finetune', about_q, [m, s, q, l, where], fingerprint([tuning, about]), needs))
+    return tuned + probes # in this order: what labels have trained is asked too
+
+# %% ../nbs/61_workflow.ipynb #135bf379
+@patch
+def evaluations_of(self:Profile, data) -> list: # of `Job`
+    "What is asked of encoders"
+    jobs, tasks = [j for where in ('', *self.transfer) for j in self.questions_of(where, data)], self.segment_tasks(data)
+    drawing = {t: fingerprint([self.segment, data_state(d), m, code_state(['segment'])]) for t, (d, m) in tasks.items()}
+    for m in self.compared:
+        for s in self.seeds:
+            needs, about = self.source_of(m, s)
             for t in tasks:
                 who = f"{re.sub('[^0-9a-zA-Z]+', '-', t)}-{m}-seed{s}"
                 jobs.append(Job('segment', who, [t, m, s], fingerprint([drawing[t], about]), needs))
@@ -127,7 +155,7 @@ def evaluations_of(self:Profile, data) -> list: # of `Job`
 @patch
 def notebooks_of(self:Profile, data, notebooks, jobs) -> list: # of `Job`
     "What draws and makes tables, from `jobs`"
-    own = {families().get(self.config(m).model.method) for m in self.methods} - {None}
+    own = {families().get(self.config(m).model.method) for m in (*self.methods, *self.ablations)} - {None}
     templates = [f.read_text(encoding='utf-8') for f in sorted(Path(otcxr.__file__).parent.glob('data/*.html'))]
     shared = [self.to_dict(), data_state(data), versions(), templates]
     def state(nb):
@@ -147,8 +175,10 @@ def choose_notebooks(
 ) -> list:
     "Those that are wanted. Raises `OtcxrError` for a name that is none"
     known = {n: nb for nb in notebooks for a in nb.makes for n in (a, Path(a).stem)} | {nb.name: nb for nb in notebooks}
+    known |= {nb.regenerates.replace(' ', ''): nb for nb in notebooks if nb.regenerates}
     if odd := [n for n in only if n not in known]:
-        raise OtcxrError(f"there is no notebook, figure or table {few(odd)}; notebooks: {', '.join(nb.name for nb in notebooks)}")
+        raise OtcxrError(f"there is no notebook, figure or table {few(odd)}; notebooks: {', '.join(nb.name for nb in notebooks)}"
+                         f"; of the paper: {', '.join(nb.regenerates.replace(' ', '') for nb in notebooks if nb.regenerates) or 'none'}")
     chosen = {known[n].name for n in only}
     return [nb for nb in notebooks if not only or nb.name in chosen]
 
@@ -161,7 +191,8 @@ def make_plan(
 ) -> Plan: # not yet saved
     "What is to be done for a profile"
     file, data = profile_file(profile), absolute(data) if data and Path(data).expanduser().exists() else data
-    p, notebooks = load_profile(file, data), paper_notebooks()
+    p = load_profile(file, data)
+    notebooks = [nb for nb in paper_notebooks() if not nb.about or getattr(p, nb.about)]
     chosen = {nb.name for nb in choose_notebooks(notebooks, only)}
     images = p.radiographs()
     jobs = p.runs_of(images) + p.evaluations_of(images)
@@ -192,13 +223,16 @@ def outcome(self:Profile,
     job:Job, # to be done
     data:Radiographs, # from `radiographs`
 ): # (folder of the run, a fingerprint of what later jobs read)
-    "Train, fine-tune or segment"
-    if job.kind == 'train':
+    "Train, probe, fine-tune or segment"
+    if job.kind in ('train', 'ablation'):
         run = self.train(*job.args, data)
         return run.out, fingerprint(run.weights)
-    if job.kind == 'finetune':
-        run = self.finetuned(*job.args, data)
+    if job.kind.endswith('finetune'):
+        run = self.finetuned(*job.args[:-1], data, job.args[-1])
         return run.out, fingerprint(run.out/'predictions.parquet')
+    if job.kind.endswith('probe'):
+        files = [p.file for p in self.probed(*job.args[:-1], data, job.args[-1]).values()]
+        return files[0].parent, fingerprint([load_predictions(f) for f in files])
     m, s = job.args[1:]
     folder = self.segment_folder(*job.args, self.encoder(m, s, data), *self.segment_tasks(data)[job.args[0]])
     self.segmented(*job.args, data)

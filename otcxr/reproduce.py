@@ -116,7 +116,7 @@ class Profile(Config):
     pretrain: dict = field(default_factory=dict) # fields of `PretrainConfig` that all methods share
     methods: dict[str, dict] = field(default_factory=lambda: dict(METHODS)) # name -> its method, and what differs from its defaults
     references: dict[str, dict] = field(default_factory=dict) # name -> fields of `Reference`; 'random' always stands beside the methods
-    ablations: dict[str, dict] = field(default_factory=dict) # name -> what differs from the first method; for the table of ablations only
+    ablations: dict[str, dict] = field(default_factory=dict) # name -> what differs from `ours`; for the table of ablations only
     transfer: dict[str, dict] = field(default_factory=dict) # name -> fields of `Transfer`
     seeds: list[int] = field(default_factory=lambda: [0]) # of pre-training; each method is trained once with each
     findings: Optional[list[str]] = None # to probe for; None: all of the data's
@@ -151,6 +151,11 @@ def reference(self:Profile, name:str) -> Reference: return Reference.from_dict(s
 def supervised(self:Profile) -> list: return [m for m in self.references if self.reference(m).supervised] # names
 
 @patch(as_prop=True)
+def ours(self:Profile) -> str: # name
+    "The first method that transports: the one that ablations change"
+    return next(m for m in self.methods if self.config(m).model.method in TRANSPORTING)
+
+@patch(as_prop=True)
 def compared(self:Profile) -> list: # names
     "The networks that tables and figures compare"
     return ['random', *self.references, *self.methods]
@@ -161,9 +166,9 @@ def config(self:Profile,
     method:str, # one of `methods` or of `ablations`
     seed:int=0, # of the run
 ) -> PretrainConfig:
-    "The pre-training run of a method, or of the first one less a part"
+    "The pre-training run of a method, or of ours less a part"
     if method in self.methods: own = {**self.methods[method]}
-    elif method in self.ablations: own = {**next(iter(self.methods.values())), **self.ablations[method]} # 'pretrain': of the run
+    elif method in self.ablations: own = {**self.methods[self.ours], **self.ablations[method]} # 'pretrain': of the run
     else: raise OtcxrError(f"profile {self.name} has no method {method!r}; there are: {', '.join([*self.methods, *self.ablations])}")
     shared = {**self.pretrain, **own.pop('pretrain', {}), 'data': self.data, 'data_size': self.data_size, 'seed': seed}
     model = {**self.pretrain.get('model', {}), **own}
@@ -184,11 +189,11 @@ def check_lists(self:Profile):
 @patch
 def check_methods(self:Profile):
     "Raise `OtcxrError` for methods that have no plain name or no sound configuration, and where none of them transports"
-    for m in self.ablations: self.config(m)
     kinds = {self.config(m).model.method for m in self.methods}
     if not kinds & {*TRANSPORTING}:
         raise OtcxrError(f"Profile.methods: none of {few(self.methods)} transports, and two of the paper's notebooks are about transport "
                          "plans: add one, such as otcxr: {}")
+    for m in self.ablations: self.config(m)
     FinetuneConfig.from_dict(self.finetune), SegmentConfig.from_dict(self.segment)
 
 # %% ../nbs/60_reproduce.ipynb #1e851bc6

@@ -8,7 +8,7 @@ Docs: https://otcxr.github.io/otcxr/reproduce.html.md"""
 __all__ = ['METHODS', 'TRANSPORTING', 'PROBES', 'PROBE_FILES', 'QUIET', 'checkout', 'paper_dir', 'runs_dir', 'environment',
            'Reference', 'Transfer', 'Profile', 'Predicted', 'read_predicted', 'profile_file', 'load_profile',
            'PaperNotebook', 'tagged', 'paper_notebooks', 'inspect_artefact', 'describe_image', 'describe_table',
-           'describe_page', 'need_kernel', 'execute', 'origins', 'check_origins']
+           'describe_page', 'describe_latex', 'need_kernel', 'execute', 'origins', 'check_origins']
 
 # %% ../nbs/60_reproduce.ipynb #e48b98ba
 import ast
@@ -418,7 +418,7 @@ class PaperNotebook:
     "A notebook under nbs/paper, and what its cell with the tag `job` declares"
     path: Path # of the notebook
     needs: tuple # jobs that are done before: kinds ('train', 'finetune', 'segment'), or other notebooks ('notebook/classify')
-    makes: tuple # file names: PNG and HTML under figures/, CSV under results/, each with its provenance beside it
+    makes: tuple # file names, each with its provenance: PNG and pages under figures/; CSV, and the same as TEX and HTML, under results/
     regenerates: str = '' # what it is in the paper: 'figure 2'; empty: ours
     about: str = '' # field of `Profile` without which there is nothing to show: 'transfer'; empty: there always is
 
@@ -428,9 +428,11 @@ class PaperNotebook:
     def paths(self,
         profile:str, # its name
     ) -> list: # in the order of `makes`
-        "Where the artefacts belong"
-        return [(figures_dir if a.endswith(('.png', '.html')) else results_dir)(profile)/a for a in self.makes]
+        "Where the artefacts belong: an HTML file whose CSV is made too is a table, any other a figure"
+        pictures = [a for a in self.makes if a.endswith('.png') or a.endswith('.html') and a[:-5] + '.csv' not in self.makes]
+        return [(figures_dir if a in pictures else results_dir)(profile)/a for a in self.makes]
 
+# %% ../nbs/60_reproduce.ipynb #b09b79a8
 def tagged(
     notebook:Path, # file
     tag:str, # of cells
@@ -459,19 +461,21 @@ def paper_notebooks() -> list: # of `PaperNotebook`
 
 # %% ../nbs/60_reproduce.ipynb #73093296
 def inspect_artefact(
-    path:Path, # a PNG, CSV or HTML file
+    path:Path, # a PNG, CSV, HTML or TEX file
     since:float=0., # it must not be older than this moment, in seconds since 1970
 ) -> str: # what was found, in a few words
     "Look at one artefact. Raises `OtcxrError` that says what is wrong with it"
     if not path.is_file(): raise OtcxrError(f'{path} is missing')
     if path.stat().st_mtime < since - 2: raise OtcxrError(f'{path} is left over from an earlier run: it was not written by this one')
-    describe = {'.png': describe_image, '.html': describe_page}.get(path.suffix, describe_table)
+    describe = {'.png': describe_image, '.html': describe_page, '.tex': describe_latex}.get(path.suffix, describe_table)
     try: found = describe(path)
     except OtcxrError: raise
     except Exception as e: raise OtcxrError(f'{path} cannot be read: {e}') from None
     beside = path.with_suffix('.json')
-    try: sha = json.loads(beside.read_text())['sha256']
-    except (OSError, ValueError, KeyError): raise OtcxrError(f'{path} has no provenance beside it ({beside.name})') from None
+    try:
+        about = json.loads(beside.read_text(encoding='utf-8'))
+        sha = about['files'][path.name] if 'files' in about else about['sha256'] # one table may be several files
+    except (OSError, ValueError, KeyError, TypeError): raise OtcxrError(f'{path} has no provenance beside it ({beside.name})') from None
     if sha != fingerprint(path): raise OtcxrError(f'{path} is not the file that its provenance speaks of: it was changed afterwards')
     return found
 
@@ -489,6 +493,11 @@ def describe_page(path):
     page = path.read_text(encoding='utf-8')
     if not page.rstrip().endswith('</html>'): raise OtcxrError(f'{path} is not a whole page')
     return f'{len(page)/1e3:.0f} kB'
+
+def describe_latex(path):
+    text = path.read_text(encoding='utf-8')
+    if '\\begin{tabular}' not in text or not text.rstrip().endswith('\\end{table}'): raise OtcxrError(f'{path} is not a whole table')
+    return f'{len(text.splitlines())} lines'
 
 # %% ../nbs/60_reproduce.ipynb #859ad6f1
 def need_kernel(
@@ -548,10 +557,10 @@ def origins(
     for beside in sorted(f for folder in (results_dir(profile), figures_dir(profile)) for f in folder.glob('*.json')):
         try:
             about = json.loads(beside.read_text(encoding='utf-8'))
-            p, path = about['provenance'], beside.with_name(about['file'])
-            rows.append(dict(artefact=path, commit=p['commit'], dirty=p['dirty'], profile=fingerprint(p['params'])))
+            p, paths = about['provenance'], [beside.with_name(f) for f in about.get('files', [about['file']])]
+            rows.append(dict(artefact=paths[0], commit=p['commit'], dirty=p['dirty'], profile=fingerprint(p['params'])))
         except (ValueError, KeyError, TypeError) as e: raise OtcxrError(f'{beside}: is no provenance of a table or figure ({e})') from None
-        inspect_artefact(path)
+        for path in paths: inspect_artefact(path)
     return pd.DataFrame(rows, columns=['artefact', 'commit', 'dirty', 'profile'])
 
 def check_origins(

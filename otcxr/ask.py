@@ -5,7 +5,6 @@ import json
 import socket
 import sys
 
-
 def ask(
     door, # path of the nursery's socket
     arguments, # of the command `otcxr`

@@ -178,6 +178,12 @@ def stamp(
     "Say on the face of a figure that it was made from the phantom"
     if any(t.get_gid() == 'stamp' for t in fig.texts): return
     fig.draw_without_rendering() # so that titles and legends are where they will be
+    for legend in fig.legends: # it is placed by the frame of the picture, which the stamp makes larger: it must stay where it is
+        box = legend.get_window_extent().transformed(fig.dpi_scale_trans.inverted())
+        legend.set_loc('lower left')
+        legend.set_bbox_to_anchor(box, fig.dpi_scale_trans)
+        legend.borderaxespad = 0
+    fig.set_layout_engine('none')
     (width, height), drawn = fig.get_size_inches(), fig.get_tightbbox() # both in inches
     fig.text(drawn.x1/width, (drawn.y1 + .08)/height, STAMP, ha='right', va='bottom', fontsize=7, color='white', gid='stamp',
              bbox=dict(boxstyle='square,pad=0.3', facecolor='#b3321b', edgecolor='none'))

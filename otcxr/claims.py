@@ -29,6 +29,7 @@ class Claim(Config):
     value: str = 'difference' # column that the claim says lies above 0
     low: str = 'low' # column with the lower end of its interval
     high: str = 'high' # and the upper end
+    within: float = 0. # where given, the claim says that the value lies nearer to 0 than this, instead of above 0
 
 def read_claims(
     path, # of a YAML file with a list of claims
@@ -51,6 +52,8 @@ def side(
     "What one number says of a claim"
     low, high = row[claim.low], row[claim.high]
     if 'seeds_agree' in row and row.seeds_agree != row.seeds: return 'open'
+    w = claim.within
+    if w: return 'for' if -w < low and high < w else 'against' if low > w or high < -w else 'open'
     return 'for' if low > 0 else 'against' if high < 0 else 'open' # open also where an interval is not known
 
 def judge(

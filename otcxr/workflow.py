@@ -176,10 +176,11 @@ def choose_notebooks(
 ) -> list:
     "Those that are wanted. Raises `OtcxrError` for a name that is none"
     known = {n: nb for nb in notebooks for a in nb.makes for n in (a, Path(a).stem)} | {nb.name: nb for nb in notebooks}
-    known |= {nb.regenerates.replace(' ', ''): nb for nb in notebooks if nb.regenerates}
+    numbered = {nb.regenerates.replace(' ', ''): nb for nb in notebooks if re.search(r'(figure|table) \d+$', nb.regenerates)}
+    known |= numbered
     if odd := [n for n in only if n not in known]:
         raise OtcxrError(f"there is no notebook, figure or table {few(odd)}; notebooks: {', '.join(nb.name for nb in notebooks)}"
-                         f"; of the paper: {', '.join(nb.regenerates.replace(' ', '') for nb in notebooks if nb.regenerates) or 'none'}")
+                         f"; of the paper: {', '.join(numbered) or 'none'}")
     chosen = {known[n].name for n in only}
     return [nb for nb in notebooks if not only or nb.name in chosen]
 

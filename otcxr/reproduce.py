@@ -480,11 +480,12 @@ def reading_hours(
     size:int, # side of the cache's images, in pixels
     n:int=8, # images that are read, evenly spread
 ) -> float: # of one core
-    "How long it takes to make a cache, measured on a few images"
+    "How long it takes to make a cache, measured on a few images. Raises `OtcxrError` where none of these can be read"
     some = table.iloc[np.linspace(0, len(table) - 1, min(n, len(table))).astype(int)]
     masks = [{c[5:]: r[c] for c in table if c.startswith('mask:')} for _, r in some.iterrows()]
     start = time.perf_counter()
-    for path, m in zip(some.path, masks): load_one(path, m, size, 'frame', (.5, 99.5))
+    read = [load_one(path, m, size, 'frame', (.5, 99.5)) for path, m in zip(some.path, masks)]
+    if not any(shape for _, shape, _ in read): raise OtcxrError(f'{some.path.iloc[0]}: {read[0][0]}; {len(some)} images were tried')
     return (time.perf_counter() - start)/len(some)*len(table)/3600
 
 @patch

@@ -7,7 +7,7 @@ Docs: https://otcxr.github.io/otcxr/reproduce.html.md"""
 # %% auto #0
 __all__ = ['METHODS', 'TRANSPORTING', 'PROBES', 'PROBE_FILES', 'LOADING', 'QUIET', 'checkout', 'paper_dir', 'runs_dir',
            'environment', 'Reference', 'Collection', 'Transfer', 'Masks', 'Profile', 'Predicted', 'read_predicted',
-           'unread', 'reading_hours', 'profile_file', 'load_profile', 'PaperNotebook', 'tagged', 'paper_notebooks',
+           'unread', 'reading_minutes', 'profile_file', 'load_profile', 'PaperNotebook', 'tagged', 'paper_notebooks',
            'inspect_artefact', 'describe_image', 'describe_table', 'describe_page', 'need_kernel', 'execute', 'origins',
            'check_origins']
 
@@ -475,7 +475,7 @@ def unread(
     masks = {k: ~v.to_numpy(bool)[:, None, None] for k, v in drawn.items()}
     return Radiographs(np.zeros((len(table), 1, 1), np.uint8), table, table.attrs['findings'], table.attrs['name'], masks or None)
 
-def reading_hours(
+def reading_minutes(
     table:pd.DataFrame, # of a source
     size:int, # side of the cache's images, in pixels
     n:int=8, # images that are read, evenly spread
@@ -486,7 +486,7 @@ def reading_hours(
     start = time.perf_counter()
     read = [load_one(path, m, size, 'frame', (.5, 99.5)) for path, m in zip(some.path, masks)]
     if not any(shape for _, shape, _ in read): raise OtcxrError(f'{some.path.iloc[0]}: {read[0][0]}; {len(some)} images were tried')
-    return (time.perf_counter() - start)/len(some)*len(table)/3600
+    return (time.perf_counter() - start)/len(some)*len(table)/60
 
 @patch
 def sketch(self:Profile,
@@ -500,7 +500,7 @@ def sketch(self:Profile,
         made = cache_folder(t, size, options.get('crop', 'frame'), options.get('body_parts', ()))
         if is_cache(options.get('cache') or made): continue
         self.opened[key] = unread(t)
-        said[key] = f'{source} ({len(t):,} images, about {reading_hours(t, size):.1g} h of one core)'
+        said[key] = f'{source} ({len(t):,} images, about {max(1, reading_minutes(t, size)):,.0f} min of one core)'
     return ', '.join(said.values())
 
 # %% ../nbs/60_reproduce.ipynb #e8e8a924

@@ -178,6 +178,12 @@ def stamp(
     "Say on the face of a figure that it was made from the phantom"
     if any(t.get_gid() == 'stamp' for t in fig.texts): return
     fig.draw_without_rendering() # so that titles and legends are where they will be
+    for legend in fig.legends: # it is placed by the frame of the picture, which the stamp makes larger: it must stay where it is
+        box = legend.get_window_extent().transformed(fig.dpi_scale_trans.inverted())
+        legend.set_loc('lower left')
+        legend.set_bbox_to_anchor(box, fig.dpi_scale_trans)
+        legend.borderaxespad = 0
+    fig.set_layout_engine('none')
     (width, height), drawn = fig.get_size_inches(), fig.get_tightbbox() # both in inches
     fig.text(drawn.x1/width, (drawn.y1 + .08)/height, STAMP, ha='right', va='bottom', fontsize=7, color='white', gid='stamp',
              bbox=dict(boxstyle='square,pad=0.3', facecolor='#b3321b', edgecolor='none'))
@@ -228,15 +234,25 @@ def save_table(
     name:str, # file name without suffix
     profile:str, # the folder, and the first column of the table, which says 'phantom' too where `is_synthetic`
     prov:dict|None=None, # from `provenance`; a bare one is taken when missing
+    forms:dict|None=None, # the same table laid out for reading, suffix -> text: {'.tex': ...}
+    caption:str='', # of these
 ) -> Path|None: # the CSV; None under `in_test()`, where nothing is written
-    "Write `results/<profile>/<name>.csv` and its provenance beside it as JSON"
-    path, prov = results_dir(profile)/f'{_artefact_name(name)}.csv', prov or provenance()
+    """Write `results/<profile>/<name>.csv`, other forms beside it, and their provenance as one JSON.
+    Raises `OtcxrError` for a form of a table of the phantom without `STAMP`"""
+    path, prov, forms = results_dir(profile)/f'{_artefact_name(name)}.csv', prov or provenance(), forms or {}
+    synthetic = is_synthetic(prov, profile)
+    if bare := [s for s, text in forms.items() if synthetic and STAMP not in text]:
+        raise OtcxrError(f'{name}{bare[0]}: a table made from the phantom must say {STAMP!r}')
     if any(n is not None for n in df.index.names): df = df.reset_index()
     df = df.drop(columns='profile', errors='ignore')
-    df.insert(0, 'profile', f'{profile} (phantom)' if profile != 'phantom' and is_synthetic(prov, profile) else profile)
+    df.insert(0, 'profile', f'{profile} (phantom)' if profile != 'phantom' and synthetic else profile)
     if in_test(): return None
     with atomic_path(path) as tmp: df.to_csv(tmp, index=False)
-    _companion(path, name=name, profile=profile, file=path.name, sha256=fingerprint(path), rows=len(df), columns=list(df.columns),
+    for suffix, text in forms.items():
+        with atomic_path(path.with_suffix(suffix)) as tmp: tmp.write_text(text, encoding='utf-8')
+    files = {p.name: fingerprint(p) for p in (path, *map(path.with_suffix, forms))}
+    more = dict(caption=caption, files=files) if forms else {}
+    _companion(path, name=name, profile=profile, **more, file=path.name, sha256=files[path.name], rows=len(df), columns=list(df.columns),
                provenance=prov)
     return path
 

@@ -8,8 +8,8 @@ Docs: https://otcxr.github.io/otcxr/reproduce.html.md"""
 __all__ = ['METHODS', 'TRANSPORTING', 'PROBES', 'PROBE_FILES', 'LOADING', 'QUIET', 'checkout', 'paper_dir', 'runs_dir',
            'environment', 'Reference', 'Collection', 'Transfer', 'Masks', 'Profile', 'Predicted', 'read_predicted',
            'unread', 'reading_minutes', 'profile_file', 'load_profile', 'PaperNotebook', 'tagged', 'paper_notebooks',
-           'inspect_artefact', 'describe_image', 'describe_table', 'describe_page', 'need_kernel', 'execute', 'origins',
-           'check_origins']
+           'inspect_artefact', 'describe_image', 'describe_table', 'describe_page', 'describe_latex', 'need_kernel',
+           'execute', 'origins', 'check_origins']
 
 # %% ../nbs/60_reproduce.ipynb #e48b98ba
 import ast
@@ -129,7 +129,7 @@ class Profile(Config):
     pretrain: dict = field(default_factory=dict) # fields of `PretrainConfig` that all methods share
     methods: dict[str, dict] = field(default_factory=lambda: dict(METHODS)) # name -> its method, and what differs from its defaults
     references: dict[str, dict] = field(default_factory=dict) # name -> fields of `Reference`; 'random' always stands beside the methods
-    ablations: dict[str, dict] = field(default_factory=dict) # name -> what differs from the first method; for the table of ablations only
+    ablations: dict[str, dict] = field(default_factory=dict) # name -> what differs from `ours`; for the table of ablations only
     transfer: dict[str, dict] = field(default_factory=dict) # name -> fields of `Transfer`
     masks: dict[str, dict] = field(default_factory=dict) # name -> fields of `Masks`: what is segmented; empty: see `Profile.segment_tasks`
     seeds: list[int] = field(default_factory=lambda: [0]) # of pre-training; each method is trained once with each
@@ -163,6 +163,11 @@ def reference(self:Profile, name:str) -> Reference: return Reference.from_dict(s
 def supervised(self:Profile) -> list: return [m for m in self.references if self.reference(m).supervised] # names
 
 @patch(as_prop=True)
+def ours(self:Profile) -> str: # name
+    "The first method that transports: the one that ablations change"
+    return next(m for m in self.methods if self.config(m).model.method in TRANSPORTING)
+
+@patch(as_prop=True)
 def compared(self:Profile) -> list: # names
     "The networks that tables and figures compare"
     return ['random', *self.references, *self.methods]
@@ -173,9 +178,9 @@ def config(self:Profile,
     method:str, # one of `methods` or of `ablations`
     seed:int=0, # of the run
 ) -> PretrainConfig:
-    "The pre-training run of a method, or of the first one less a part"
+    "The pre-training run of a method, or of ours less a part"
     if method in self.methods: own = {**self.methods[method]}
-    elif method in self.ablations: own = {**next(iter(self.methods.values())), **self.ablations[method]} # 'pretrain': of the run
+    elif method in self.ablations: own = {**self.methods[self.ours], **self.ablations[method]} # 'pretrain': of the run
     else: raise OtcxrError(f"profile {self.name} has no method {method!r}; there are: {', '.join([*self.methods, *self.ablations])}")
     shared = {**self.pretrain, **own.pop('pretrain', {}), 'data': self.data, 'data_size': self.data_size, 'seed': seed}
     model = {**self.pretrain.get('model', {}), **own}
@@ -196,11 +201,11 @@ def check_lists(self:Profile):
 @patch
 def check_methods(self:Profile):
     "Raise `OtcxrError` for methods that have no plain name or no sound configuration, and where none of them transports"
-    for m in self.ablations: self.config(m)
     kinds = {self.config(m).model.method for m in self.methods}
     if not kinds & {*TRANSPORTING}:
         raise OtcxrError(f"Profile.methods: none of {few(self.methods)} transports, and two of the paper's notebooks are about transport "
                          "plans: add one, such as otcxr: {}")
+    for m in self.ablations: self.config(m)
     FinetuneConfig.from_dict(self.finetune), SegmentConfig.from_dict(self.segment)
 
 # %% ../nbs/60_reproduce.ipynb #1e851bc6
@@ -531,7 +536,7 @@ class PaperNotebook:
     "A notebook under nbs/paper, and what its cell with the tag `job` declares"
     path: Path # of the notebook
     needs: tuple # jobs that are done before: kinds ('train', 'finetune', 'segment'), or other notebooks ('notebook/classify')
-    makes: tuple # file names: PNG and HTML under figures/, CSV under results/, each with its provenance beside it
+    makes: tuple # file names, each with its provenance: PNG and pages under figures/; CSV, and the same as TEX and HTML, under results/
     regenerates: str = '' # what it is in the paper: 'figure 2'; empty: ours
     about: str = '' # field of `Profile` without which there is nothing to show: 'transfer'; empty: there always is
 
@@ -541,9 +546,11 @@ class PaperNotebook:
     def paths(self,
         profile:str, # its name
     ) -> list: # in the order of `makes`
-        "Where the artefacts belong"
-        return [(figures_dir if a.endswith(('.png', '.html')) else results_dir)(profile)/a for a in self.makes]
+        "Where the artefacts belong: an HTML file whose CSV is made too is a table, any other a figure"
+        pictures = [a for a in self.makes if a.endswith('.png') or a.endswith('.html') and a[:-5] + '.csv' not in self.makes]
+        return [(figures_dir if a in pictures else results_dir)(profile)/a for a in self.makes]
 
+# %% ../nbs/60_reproduce.ipynb #b09b79a8
 def tagged(
     notebook:Path, # file
     tag:str, # of cells
@@ -572,19 +579,21 @@ def paper_notebooks() -> list: # of `PaperNotebook`
 
 # %% ../nbs/60_reproduce.ipynb #73093296
 def inspect_artefact(
-    path:Path, # a PNG, CSV or HTML file
+    path:Path, # a PNG, CSV, HTML or TEX file
     since:float=0., # it must not be older than this moment, in seconds since 1970
 ) -> str: # what was found, in a few words
     "Look at one artefact. Raises `OtcxrError` that says what is wrong with it"
     if not path.is_file(): raise OtcxrError(f'{path} is missing')
     if path.stat().st_mtime < since - 2: raise OtcxrError(f'{path} is left over from an earlier run: it was not written by this one')
-    describe = {'.png': describe_image, '.html': describe_page}.get(path.suffix, describe_table)
+    describe = {'.png': describe_image, '.html': describe_page, '.tex': describe_latex}.get(path.suffix, describe_table)
     try: found = describe(path)
     except OtcxrError: raise
     except Exception as e: raise OtcxrError(f'{path} cannot be read: {e}') from None
     beside = path.with_suffix('.json')
-    try: sha = json.loads(beside.read_text())['sha256']
-    except (OSError, ValueError, KeyError): raise OtcxrError(f'{path} has no provenance beside it ({beside.name})') from None
+    try:
+        about = json.loads(beside.read_text(encoding='utf-8'))
+        sha = about['files'][path.name] if 'files' in about else about['sha256'] # one table may be several files
+    except (OSError, ValueError, KeyError, TypeError): raise OtcxrError(f'{path} has no provenance beside it ({beside.name})') from None
     if sha != fingerprint(path): raise OtcxrError(f'{path} is not the file that its provenance speaks of: it was changed afterwards')
     return found
 
@@ -602,6 +611,11 @@ def describe_page(path):
     page = path.read_text(encoding='utf-8')
     if not page.rstrip().endswith('</html>'): raise OtcxrError(f'{path} is not a whole page')
     return f'{len(page)/1e3:.0f} kB'
+
+def describe_latex(path):
+    text = path.read_text(encoding='utf-8')
+    if '\\begin{tabular}' not in text or not text.rstrip().endswith('\\end{table}'): raise OtcxrError(f'{path} is not a whole table')
+    return f'{len(text.splitlines())} lines'
 
 # %% ../nbs/60_reproduce.ipynb #859ad6f1
 def need_kernel(
@@ -661,10 +675,10 @@ def origins(
     for beside in sorted(f for folder in (results_dir(profile), figures_dir(profile)) for f in folder.glob('*.json')):
         try:
             about = json.loads(beside.read_text(encoding='utf-8'))
-            p, path = about['provenance'], beside.with_name(about['file'])
-            rows.append(dict(artefact=path, commit=p['commit'], dirty=p['dirty'], profile=fingerprint(p['params'])))
+            p, paths = about['provenance'], [beside.with_name(f) for f in about.get('files', [about['file']])]
+            rows.append(dict(artefact=paths[0], commit=p['commit'], dirty=p['dirty'], profile=fingerprint(p['params'])))
         except (ValueError, KeyError, TypeError) as e: raise OtcxrError(f'{beside}: is no provenance of a table or figure ({e})') from None
-        inspect_artefact(path)
+        for path in paths: inspect_artefact(path)
     return pd.DataFrame(rows, columns=['artefact', 'commit', 'dirty', 'profile'])
 
 def check_origins(

@@ -688,15 +688,16 @@ def data_nih128_command(
 @command('reproduce', examples="""  otcxr reproduce --profile phantom                all of it on synthetic radiographs, in minutes
   otcxr reproduce --profile phantom -n             show what would be done, and how long it takes
   otcxr reproduce --profile nih128 --data ~/nih    the same on NIH ChestX-ray14, from a folder of your own
+  otcxr reproduce --profile paper --data ~/cxr -n  the full data sets, each in a folder below ~/cxr: what is missing, what is to be done
   otcxr reproduce --profile my.yaml --root out     a profile of your own, figures and results under out/
   otcxr reproduce --only probe.png                 one figure and what it needs; or a table, or a notebook
   otcxr reproduce --executor slurm --jobs 20       on a cluster
 The same command again continues what was interrupted, and leaves alone what is up to date.""")
 def reproduce_command(
-    profile:Annotated[str, dict(metavar='NAME|PATH')]='phantom', # 'phantom', 'nih128', or a YAML file of your own
+    profile:Annotated[str, dict(metavar='NAME|PATH')]='phantom', # 'phantom', 'nih128', 'paper', or a YAML file of your own
     root:Folder=None, # folder for figures/, results/ and runs/; default: the checkout, else this folder
     only:Annotated[str, dict(action='append', metavar='NAME')]=None, # this notebook, figure or table only; may be repeated
-    data:Data='', # images to use in place of the profile's, as for pretrain
+    data:Data='', # images to use in place of the profile's, as for pretrain; for 'paper' the folder of nih/, vinbig/, rsna/ and siim/
     jobs:Number=None, # at a time; default: one a GPU, else one a core, up to 4
     executor:Annotated[str, dict(metavar='DIR')]='', # for a cluster: 'slurm', 'here', or a folder with a config.yaml of Snakemake
     dry_ruN:bool=False, # only show which jobs would be done (the capital makes -n of it)
@@ -709,8 +710,7 @@ def reproduce_command(
     if bool(plan) != bool(job): raise OtcxrError('--plan and --job go together')
     if job: return run_job(plan, job)
     if dry_ruN: return print_plan(show_plan(profile, data, only or (), root))
-    start = time.time()
-    table = reproduce(profile, root, only or (), force, data, jobs, executor)
+    start, table = time.time(), reproduce(profile, root, only or (), force, data, jobs, executor)
     width = table.artefact.str.len().max()
     print()
     for row in table.itertuples(): print(f'{row.artefact:<{width}}  {row.found:<14} {row.state:<11} {row.path}')

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -192,12 +193,18 @@ def make_plan(
     profile:str='phantom', # name or path of a profile
     data:str='', # another source of images than the profile's
     only=(), # see `choose_notebooks`
+    read:bool=True, # make the caches of images that have none; False: warn of them, and plan without
 ) -> Plan: # not yet saved
-    "What is to be done for a profile"
-    file, data = profile_file(profile), absolute(data) if data and Path(data).expanduser().exists() else data
+    "What is to be done for a profile. Raises `OtcxrError` as `otcxr.reproduce.Profile.tables` where something is missing"
+    file = profile_file(profile)
+    data = data or load_profile(file).home or ''
+    if data and Path(data).expanduser().exists(): data = absolute(data) # jobs run in other folders
     p = load_profile(file, data)
     notebooks = [nb for nb in paper_notebooks() if not nb.about or getattr(p, nb.about)]
     chosen = {nb.name for nb in choose_notebooks(notebooks, only)}
+    tables = p.tables()
+    if not read and (note := p.sketch(tables)):
+        warnings.warn(f'not read yet: {note}. `otcxr reproduce` does that first, and once')
     images = p.radiographs()
     jobs = p.runs_of(images) + p.evaluations_of(images)
     jobs += p.notebooks_of(images, notebooks, jobs)
@@ -303,11 +310,11 @@ def minutes(self:Plan) -> dict: # name of a job -> minutes, NaN where nothing is
 @patch
 def todo(self:Plan) -> pd.DataFrame: # a row a job: job, state, minutes
     "What is to be done: 'to do'; 'perhaps', if something that it needs comes out differently; or 'done'"
-    states = {}
+    states, minutes = {}, self.minutes()
     for j in self.jobs:
         before = {states[n] for n in j.needs}
         states[j.name] = 'to do' if not self.is_true(j) else 'perhaps' if before & {'to do', 'perhaps'} else 'done'
-    return pd.DataFrame(dict(job=states.keys(), state=states.values(), minutes=[self.minutes()[n] for n in states]))
+    return pd.DataFrame(dict(job=states.keys(), state=states.values(), minutes=[minutes[n] for n in states]))
 
 # %% ../nbs/61_workflow.ipynb #8a3a8bbc
 SNAKEFILE = Path(otcxr.__file__).with_name('Snakefile')
@@ -509,7 +516,7 @@ def show_plan(
 ) -> pd.DataFrame: # a row a job: job, state, minutes
     "What `reproduce` would do; the plan is written, and nothing else"
     with placed(root):
-        plan = make_plan(profile, data, only)
+        plan = make_plan(profile, data, only, read=False)
         plan.save()
         return plan.todo()
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from .contrastive import MoCo, MoCoConfig, SimCLR, SimCLRConfig, need_positive, save_buffers
 from .core import OtcxrError
+from .distributed import whole_batch
 from .encoder import Expander
 from .method import Output, method
 from .transport import SinkhornResult, cosine_cost, sinkhorn
@@ -91,7 +92,7 @@ def loss(self:DenseCL,
     "The objective. Where there is a gradient, the keys of this batch join both queues afterwards."
     c, whole = self.cfg, super(DenseCL, self).loss(out)
     with torch.no_grad(): partners = self.partners(out.tokens_s, out.tokens_t, out.e_t)
-    views = F.normalize(out.e_t.mean(1), dim=1)
+    views = whole_batch(F.normalize(out.e_t.mean(1), dim=1))
     _, negatives = self.token_queue(views, update=out.e_s.requires_grad) # as they were before the update: (D', K)
     patches = info_nce(out.e_s.flatten(0, 1), partners.flatten(0, 1), negatives.T, c.temperature)
     loss = (1 - c.local_weight)*whole['loss'] + c.local_weight*patches

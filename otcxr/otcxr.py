@@ -18,6 +18,7 @@ from fastcore.basics import patch
 from .augment import correspondence, theta_or_frame
 from .core import OtcxrError
 from .cvsim import CVSIM, correspondence_loss, restrict_mass
+from .distributed import whole_sum
 from .encoder import Expander
 from .method import MethodConfig, Output, TwoViews, method, relative_entropy
 from .places import BINS, centre_by_place, deviation, place_bins
@@ -225,7 +226,7 @@ def loss(self:OTCXR,
 ) -> dict: # 'loss' and its parts, unweighted: 0-d tensors
     "The objective and its parts; variance and covariance are summed over the two views. Pairs without overlap have no part in transport."
     c, counted = self.cfg, out.shared.float()
-    def mean(x): return (x*counted).sum()/counted.sum().clamp(min=1)
+    def mean(x): return whole_sum((x*counted).sum())/whole_sum(counted.sum()).clamp(min=1)
     e = [x.flatten(0, 1) if c.token_variance == 'all' else x for x in (out.e_s, out.e_t)]
     whole = dict(invariance=(out.q_s - out.q_t).square().mean(), variance=sum(map(variance_term, (out.q_s, out.q_t))),
                  covariance=sum(map(covariance_term, (out.q_s, out.q_t))))

@@ -6,8 +6,8 @@ Docs: https://otcxr.github.io/otcxr/distributed.html.md"""
 
 # %% auto #0
 __all__ = ['world_size', 'rank', 'own_share', 'whole_sum', 'whole_mean', 'whole_var', 'whole_std', 'whole_batch', 'whole_output',
-           'WholeBatchNorm', 'share_batch_norm', 'average_gradients', 'averaged', 'copy_first', 'launched', 'Elsewhere',
-           'agreed', 'told_of_loss', 'process_group']
+           'WholeBatchNorm', 'share_batch_norm', 'average_gradients', 'averaged', 'copy_first', 'launched', 'is_other',
+           'Elsewhere', 'agreed', 'first_then_others', 'told_of_loss', 'process_group']
 
 # %% ../nbs/32a_distributed.ipynb #5f15fe49
 import os
@@ -182,6 +182,10 @@ def launched() -> int: # 0 where this process was started alone
     told = all(k in os.environ for k in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR'))
     return int(os.environ['WORLD_SIZE']) if told and int(os.environ['WORLD_SIZE']) > 1 else 0
 
+def is_other() -> bool:
+    "Whether this process was started beside a first one, which speaks for both"
+    return bool(launched()) and os.environ['RANK'] != '0'
+
 class Elsewhere(OtcxrError):
     "An error of which another process tells; it is not told twice"
 
@@ -201,6 +205,13 @@ def agreed():
     if bad[0] == rank(): raise failed
     raise Elsewhere(told[bad[0]])
 
+def first_then_others(
+    f, # function without arguments
+): # what it returned in this process
+    "The first process calls, then the others: what the first leaves on the disk is there for all."
+    with agreed(): found = f() if rank() == 0 else None
+    return f() if rank() else found
+
 # %% ../nbs/32a_distributed.ipynb #d5d1792e
 @contextmanager
 def told_of_loss():
@@ -209,8 +220,8 @@ def told_of_loss():
     except RuntimeError as e:
         if not isinstance(e, dist.DistError) and 'gloo' not in str(e): raise
         why = ' '.join(str(e).split())[:160]
-        raise OtcxrError(f'process {rank() + 1} of {world_size()}: another process of this run has ended, and says why above or in its own '
-                         f'log ({why}). The same command goes on from the last checkpoint') from e
+        raise OtcxrError(f'another process of this run has ended, and says why above or in its own log ({why}). '
+                         'The same command goes on from the last checkpoint') from e
 
 @contextmanager
 def process_group(
@@ -218,7 +229,8 @@ def process_group(
     minutes:float=60, # how long one process waits for another
 ):
     """Work together with the processes that were started beside this one; alone, do nothing.
-    Only the first warns. Raises `OtcxrError` where a process has no GPU of its own, and where another one is lost"""
+    Only the first warns; an error carries a note of its process.
+    Raises `OtcxrError` where a process has no GPU of its own, and where another one is lost"""
     if not launched() or dist.is_initialized():
         yield
         return
@@ -231,7 +243,8 @@ def process_group(
         if rank(): warnings.simplefilter('ignore')
         try:
             with told_of_loss(): yield
-        except BaseException:
+        except BaseException as e:
+            if not isinstance(e, Elsewhere): e.add_note(f'process {rank() + 1} of {world_size()}')
             if not cuda: dist.destroy_process_group() # NCCL would wait for what never comes
             raise
         dist.destroy_process_group()

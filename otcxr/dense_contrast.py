@@ -9,6 +9,7 @@ __all__ = ['DenseCLConfig', 'DenseCLOutput', 'DenseCL', 'info_nce', 'Contrastive
 
 # %% ../nbs/36c_dense_contrast.ipynb #b02cdbaa
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, Optional
 
 import torch
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 
 from .contrastive import MoCo, MoCoConfig, SimCLR, SimCLRConfig, need_positive, save_buffers
 from .core import OtcxrError
-from .distributed import whole_batch
+from .distributed import solve_together, whole_batch
 from .encoder import Expander
 from .method import Output, method
 from .transport import SinkhornResult, cosine_cost, sinkhorn
@@ -126,7 +127,7 @@ class ContrastiveOT(SimCLR):
     ) -> tuple[torch.Tensor, SinkhornResult]: # cost (B, N, N), and the plan between uniform marginals
         "Entropic transport between the tokens of two views, by the cosine."
         c, M = self.cfg, cosine_cost(z_s, z_t)
-        return M, sinkhorn(M, eps=c.eps, max_iter=c.iterations, tol=c.tol)
+        return M, solve_together(partial(sinkhorn, M, eps=c.eps), c.iterations, c.tol)
 
 @patch
 def forward(self:ContrastiveOT,

@@ -6,8 +6,8 @@ Docs: https://otcxr.github.io/otcxr/distributed.html.md"""
 
 # %% auto #0
 __all__ = ['world_size', 'rank', 'own_share', 'whole_sum', 'whole_mean', 'whole_var', 'whole_std', 'whole_batch', 'whole_output',
-           'WholeBatchNorm', 'share_batch_norm', 'average_gradients', 'averaged', 'copy_first', 'launched', 'is_other',
-           'Elsewhere', 'agreed', 'first_then_others', 'told_of_loss', 'process_group']
+           'solve_together', 'WholeBatchNorm', 'share_batch_norm', 'average_gradients', 'averaged', 'copy_first',
+           'launched', 'is_other', 'Elsewhere', 'agreed', 'first_then_others', 'told_of_loss', 'process_group']
 
 # %% ../nbs/32a_distributed.ipynb #5f15fe49
 import os
@@ -106,6 +106,19 @@ def whole_output(
     "What a network says of the whole batch: `whole_batch` of every tensor."
     if world_size() == 1: return out
     return replace(out, **{k: whole_batch(v) for k, v in vars(out).items() if torch.is_tensor(v)})
+
+# %% ../nbs/32a_distributed.ipynb #f04fa3f3
+def solve_together(
+    solve, # function of `max_iter` and `tol` that stops early: `otcxr.transport.sinkhorn` of a share of the batch
+    max_iter:int, # most iterations
+    tol:float, # error at which it stops
+): # what `solve` returns, with as many iterations as the share needs that converges last
+    "Solve as if the whole batch had been solved at once."
+    found = solve(max_iter=max_iter, tol=tol)
+    if world_size() == 1: return found
+    most = torch.tensor(found.iterations)
+    dist.all_reduce(most, dist.ReduceOp.MAX)
+    return found if found.iterations == most else solve(max_iter=int(most), tol=0)
 
 # %% ../nbs/32a_distributed.ipynb #b4364297
 class WholeBatchNorm(nn.SyncBatchNorm):

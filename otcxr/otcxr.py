@@ -10,6 +10,7 @@ __all__ = ['OTCXRConfig', 'OTCXR', 'OTCXROutput', 'weighted_cost']
 # %% ../nbs/35_otcxr.ipynb #0b8623cc
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Optional
 
 import torch
@@ -18,7 +19,7 @@ from fastcore.basics import patch
 from .augment import correspondence, theta_or_frame
 from .core import OtcxrError
 from .cvsim import CVSIM, correspondence_loss, restrict_mass
-from .distributed import whole_sum
+from .distributed import solve_together, whole_sum
 from .encoder import Expander
 from .method import MethodConfig, Output, TwoViews, method, relative_entropy
 from .places import BINS, centre_by_place, deviation, place_bins
@@ -132,7 +133,8 @@ def transport(self:OTCXR,
 ) -> tuple: # cost matrix (B, N, N), and what `otcxr.transport.sinkhorn` makes of it
     "The cheapest way to bring the mass of the patches of s to those of t."
     c, M = self.cfg, sqeuclidean_cost(e_s, e_t)/e_s.shape[-1]
-    return M, sinkhorn(M, mu, nu, eps=c.eps, max_iter=c.iterations, tol=c.tol, grad=c.grad, rho=c.rho, mask_s=mask_s, mask_t=mask_t)
+    solve = partial(sinkhorn, M, mu, nu, eps=c.eps, grad=c.grad, rho=c.rho, mask_s=mask_s, mask_t=mask_t)
+    return M, solve_together(solve, c.iterations, c.tol)
 
 # %% ../nbs/35_otcxr.ipynb #e935d484
 class _Reverse(torch.autograd.Function):

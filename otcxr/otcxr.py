@@ -10,6 +10,7 @@ __all__ = ['OTCXRConfig', 'OTCXR', 'OTCXROutput', 'weighted_cost']
 # %% ../nbs/35_otcxr.ipynb #0b8623cc
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Optional
 
 import torch
@@ -18,6 +19,7 @@ from fastcore.basics import patch
 from .augment import correspondence, theta_or_frame
 from .core import OtcxrError
 from .cvsim import CVSIM, correspondence_loss, restrict_mass
+from .distributed import solve_together, whole_sum
 from .encoder import Expander
 from .method import MethodConfig, Output, TwoViews, method, relative_entropy
 from .places import BINS, centre_by_place, deviation, place_bins
@@ -135,7 +137,8 @@ def transport(self:OTCXR,
     "The cheapest way to bring the mass of the patches of s to those of t."
     c, M = self.cfg, sqeuclidean_cost(e_s, e_t)/e_s.shape[-1]
     cost = M if apart is None else M + c.place_weight*apart.square()
-    return M, sinkhorn(cost, mu, nu, eps=c.eps, max_iter=c.iterations, tol=c.tol, grad=c.grad, rho=c.rho, mask_s=mask_s, mask_t=mask_t)
+    solve = partial(sinkhorn, cost, mu, nu, eps=c.eps, grad=c.grad, rho=c.rho, mask_s=mask_s, mask_t=mask_t)
+    return M, solve_together(solve, c.iterations, c.tol)
 
 # %% ../nbs/35_otcxr.ipynb #e935d484
 class _Reverse(torch.autograd.Function):
@@ -232,7 +235,7 @@ def loss(self:OTCXR,
 ) -> dict: # 'loss' and its parts, unweighted: 0-d tensors
     "The objective and its parts; variance and covariance are summed over the two views. Pairs without overlap have no part in transport."
     c, counted = self.cfg, out.shared.float()
-    def mean(x): return (x*counted).sum()/counted.sum().clamp(min=1)
+    def mean(x): return whole_sum((x*counted).sum())/whole_sum(counted.sum()).clamp(min=1)
     e = [x.flatten(0, 1) if c.token_variance == 'all' else x for x in (out.e_s, out.e_t)]
     whole = dict(invariance=(out.q_s - out.q_t).square().mean(), variance=sum(map(variance_term, (out.q_s, out.q_t))),
                  covariance=sum(map(covariance_term, (out.q_s, out.q_t))))

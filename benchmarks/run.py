@@ -1,7 +1,8 @@
 """Every number that the project states about speed, memory and numerical agreement, with its target: `python benchmarks/run.py`.
 
 Both sides of a ratio are measured in this process, in turn; medians are printed. Exits with status 1 if a target is missed.
-`--quick` only shows that everything runs; `--only agreement|transport|views|step|metrics` picks a group; `--save` keeps the table with its provenance in results/benchmarks."""
+`--quick` only shows that everything runs; `--only agreement|transport|views|step|metrics|tries` picks groups (tries: what was tried for transport and is not
+kept; it needs a C++ compiler). `--save` keeps the table with its provenance in results/benchmarks: all groups as speed.csv, some under their own names."""
 import argparse
 import importlib
 import sys
@@ -13,6 +14,7 @@ import torch
 from otcxr.provenance import provenance, save_table
 
 GROUPS = ('agreement', 'transport', 'views', 'step', 'metrics')
+MORE = ('tries',) # that are asked for by name
 
 def transport_rows(quick):
     "The rows of benchmarks/transport.py in the form of the other groups: speed, and peak memory where it has a target."
@@ -26,10 +28,10 @@ def transport_rows(quick):
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--quick', action='store_true')
-    parser.add_argument('--only', choices=GROUPS, nargs='*', default=GROUPS)
+    parser.add_argument('--only', choices=GROUPS + MORE, nargs='*', default=GROUPS)
     parser.add_argument('--save', action='store_true')
     args = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(min(2, torch.get_num_threads()))
     found, start = [], time.time()
     for group in args.only:
         for row in transport_rows(args.quick) if group == 'transport' else importlib.import_module(group).rows(quick=args.quick):
@@ -38,6 +40,6 @@ if __name__ == '__main__':
             print(f"{'holds ' if r['holds'] else 'MISSED'} {r['what']:<74} {str(r['ours']):>12} | {str(r['against']):<28} ratio {r['ratio']:8.3g}  target {r['target']}", flush=True)
     table = pd.DataFrame(found)
     p = provenance(vars(args), start=start)
-    if args.save: save_table(table, 'speed', 'benchmarks', p)
+    if args.save: save_table(table, 'speed' if set(GROUPS) <= set(args.only) else '-'.join(args.only), 'benchmarks', p)
     print(f"{table.holds.sum()} of {len(table)} hold; {p['device']}, torch {p['versions']['torch']}, {torch.get_num_threads()} threads")
     sys.exit(0 if table.holds.all() or args.quick else 1)

@@ -7,14 +7,14 @@ Docs: https://otcxr.github.io/otcxr/cli.html.md"""
 # %% auto #0
 __all__ = ['COMMANDS', 'RENAMED', 'FILES', 'ABOUT', 'GROUPS', 'EXAMPLES', 'TOGETHER', 'RESUMED', 'SOURCE', 'CONFIG', 'Data',
            'Folder', 'WEIGHTS', 'Weights', 'Pixels', 'Number', 'Set', 'Arch', 'Init', 'Log', 'Accumulate', 'Precision',
-           'Split', 'Percent', 'Seeds', 'Patients', 'BodyPart', 'Leak', 'MASK', 'EXPLAINED', 'THRESHOLD', 'NETWORK',
-           'TO', 'Column', 'Images', 'Findings', 'Uncertain', 'Masks', 'command', 'Renamed', 'CommandParser',
+           'Split', 'Percent', 'Seeds', 'Patients', 'BodyPart', 'Leak', 'Seconds', 'MASK', 'EXPLAINED', 'THRESHOLD',
+           'NETWORK', 'TO', 'Column', 'Images', 'Findings', 'Uncertain', 'Masks', 'command', 'Renamed', 'CommandParser',
            'HelpFormatter', 'add_command', 'create_parser', 'keep_streams', 'drop_output', 'show_note', 'run_command',
            'main', 'shares', 'read_config', 'print_config', 'print_rows', 'print_scores', 'pretrain_command',
-           'probe_command', 'finetune_command', 'print_method', 'score_command', 'segment_command', 'load_masks',
-           'explain_command', 'correspondence_command', 'export_command', 'predict_command', 'reader_options',
-           'data_check_command', 'data_audit_command', 'data_cache_command', 'data_nih128_command', 'reproduce_command',
-           'print_plan', 'completion_command']
+           'bench_command', 'probe_command', 'finetune_command', 'print_method', 'score_command', 'segment_command',
+           'load_masks', 'explain_command', 'correspondence_command', 'export_command', 'predict_command',
+           'reader_options', 'data_check_command', 'data_audit_command', 'data_cache_command', 'data_nih128_command',
+           'reproduce_command', 'print_plan', 'completion_command']
 
 # %% ../nbs/70_cli.ipynb #40f09fe7
 import argparse
@@ -327,6 +327,35 @@ def pretrain_command(
     result = pretrain(cfg, resume=not restart, keep_checkpoint=keep_checkpoint, log=log)
     when = 'finished before' if result.learner is None else 'finished'
     print(f'{when}: the weights are in {result.weights}, the record in {result.out}/history.csv')
+
+# %% ../nbs/70_cli.ipynb #8d808bcb
+Seconds = Annotated[float, dict(metavar='S')]
+
+@command('bench', examples="""  otcxr bench                                              the default configuration, for a minute
+  otcxr bench --profile paper --price 2.50                 hours and price of the paper's pre-trainings on this device
+  otcxr bench --profile paper --methods all --save         its column of the table of devices
+  otcxr bench --data ~/cache --methods otcxr,vicreg        does the disk keep up?
+  otcxr bench my.yaml --images 1000000 --batch-size 512    a configuration of your own, on a million images""")
+def bench_command(
+    config:Annotated[str, CONFIG, dict(nargs='?', metavar='FILE', opt=False)]=None,
+    profile:Annotated[str, dict(metavar='NAME|PATH')]=None, # whose methods are measured, and whose trainings are counted
+    methods:Annotated[str, dict(metavar='A,B')]=None, # measured in turn; 'all'; default: ours, or the method of the configuration
+    data:Data=None, # images to measure with, which shows whether the disk keeps up; default: synthetic ones in memory
+    images:Number=None, # images of an epoch, for the hours; default: those of the profile, which need not be here
+    price:Annotated[float, dict(metavar='P')]=None, # of an hour of this device, in any currency
+    arch:Arch=None,
+    size:Pixels=None, # side of the views
+    batch_size:Number=None, # images of a batch; a CPU takes fewer where a step would last too long
+    precision:Precision=None,
+    set:Set=None, # any other field of the configuration, such as model.eps=0.1; may be repeated
+    seconds:Seconds=60., # to spend on steps, about
+    save:bool=False, # keep it in results/benchmarks/devices.csv: replaces rows of this device and configuration
+):
+    "How fast pre-training is on this device. Images a second, time lost to reading and views, memory; the hours and the price of a profile"
+    from otcxr.bench import bench
+    typed = {'model.arch': arch, 'size': size, 'batch_size': batch_size, 'precision': precision}
+    changes = {k: v for k, v in typed.items() if v is not None} | parse_settings(set or [])
+    bench(config, profile, methods and methods.split(','), data, images, price, changes, seconds, save)
 
 # %% ../nbs/70_cli.ipynb #8c51e1fa
 @command('probe', examples="""  otcxr probe random runs/mine --data ~/nih --fractions 1 10 100 --label-seeds 0 1 2""")

@@ -21,8 +21,20 @@ import pandas as pd
 from fastcore.basics import patch
 from fastcore.meta import delegates
 
-from .cache import (HEADER, CacheBuild, array_files, build_cache, changed_sources, how_far, is_cache, need_same_plan,
-                         partial_folder, read_sources, sources_by_row, write_all)
+from .cache import (
+    HEADER,
+    CacheBuild,
+    array_files,
+    build_cache,
+    changed_sources,
+    how_far,
+    is_cache,
+    need_same_plan,
+    partial_folder,
+    read_sources,
+    sources_by_row,
+    write_all,
+)
 from .collection import Radiographs
 from .core import OtcxrError, atomic_path, few, progress_bar
 from .provenance import fingerprint

@@ -261,7 +261,7 @@ class ImageSeeds:
         view:int, # 0: view s, 1: view t
     ) -> tuple: # uniform numbers (B, columns), float32, and the seeds of B generators
         "The numbers of one view of every image"
-        at = [np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, int(i), 2*self.epoch + view])) for i in self.index]
+        at = [np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, i, 2*self.epoch + view])) for i in self.index.tolist()]
         return torch.from_numpy(np.stack([r.random(columns, np.float32) for r in at])), [int(r.integers(2**62)) for r in at]
 
 def draw_numbers(

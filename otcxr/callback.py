@@ -143,11 +143,18 @@ class PretrainLearner(ResumableLearner):
         **kwargs, # of fastai's `Learner`
     ):
         super().__init__(dls, model, autocast, loss_func=lambda out, idx: model.loss(out)['loss'], **kwargs)
-        self.parts, self.views, self.grad_norm = {}, None, math.nan
+        self.parts, self.monitored, self.said, self.views, self.grad_norm = {}, {}, {}, None, math.nan
 
     def batch_loss(self): # 0-d tensor; all parts in `self.parts`
-        self.parts = self.model.loss(self.pred)
+        self.parts, self.monitored, self.said = self.model.loss(self.pred), {}, {}
         return self.parts['loss'].clone() # what is derived may be scaled in place, what is recorded not
+
+    def read_numbers(self): # {name: number}, in `said` until the next step
+        "Parts of the loss, monitors and the norm of the gradient, all at once: the one time in a step that the host waits for a GPU"
+        now = self.parts | self.monitored | (dict(grad_norm=self.grad_norm) if torch.is_tensor(self.grad_norm) else {})
+        self.said = dict(zip(now, torch.stack([v.detach().float() for v in now.values()]).tolist()))
+        self.grad_norm = self.said.get('grad_norm', math.nan)
+        return self.said
 
 # %% ../nbs/40_callback.ipynb #1a695a2e
 class ManyProcesses(Callback):
@@ -236,7 +243,7 @@ class Schedule(Callback):
 
 # %% ../nbs/40_callback.ipynb #c33f2625
 class GradNorm(Callback):
-    "Record the norm of the gradient in `learn.grad_norm`; scale the gradient to norm `clip` where it is longer"
+    "The norm of the gradient in `learn.grad_norm`, a tensor until `read_numbers`; scale the gradient to norm `clip` where it is longer"
     order = 20
     def __init__(self,
         clip:float|None=None, # longest gradient let through; None: never clip
@@ -246,8 +253,8 @@ class GradNorm(Callback):
 
     def before_step(self):
         grads = [p.grad for p in self.model.parameters() if p.grad is not None]
-        self.learn.grad_norm = norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))).item()
-        if self.clip and math.isfinite(norm) and norm > self.clip: torch._foreach_mul_(grads, self.clip/norm)
+        self.learn.grad_norm = norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        if self.clip: torch._foreach_mul_(grads, torch.where(norm.isfinite(), self.clip/norm.double(), 1.).clamp(max=1.))
 
 # %% ../nbs/40_callback.ipynb #219feaeb
 class Accumulate(GradientAccumulation):
@@ -321,11 +328,12 @@ class NonFinite(Callback):
         self.kept = [b.detach().clone() for b in self.moved()]
         self.rng_before = get_rng_state()
 
-    def after_loss(self): # before monitors are taken of the features
-        if not math.isfinite(self.loss.item()): self.stop()
+    def after_loss(self): # where gradients are added up, the batch of a spoilt one is gone when the weights are to move
+        if hasattr(self.learn, 'accumulate') and not math.isfinite(self.loss.item()): self.stop()
 
     def before_step(self):
-        if not math.isfinite(self.grad_norm): self.stop()
+        said = self.learn.read_numbers()
+        if not math.isfinite(said['loss'] + said.get('grad_norm', 0.)): self.stop()
 
     def stop(self):
         "Raise `NonFiniteError`, with the model as it was before the step"
@@ -415,7 +423,7 @@ class LossParts(Callback):
         file=None, # history.csv; None: in memory only
     ):
         self.every, self.csv, self.rows = every, file and Path(file), []
-        self.part_names, self.names, self.monitors_now = [], [], {}
+        self.part_names, self.names = [], []
         self.sums = {'step': {}, 'epoch': {}} # kind of a row -> {name: (total, steps)} since the last such row
 
     def before_fit(self):
@@ -433,16 +441,14 @@ class LossParts(Callback):
         return dict(step=step % self.every == 0 or last, epoch=last)
 
     def after_loss(self):
-        self.monitors_now = {}
         if self.ends(self.learn.step + 1)['step']:
-            with torch.no_grad(): self.monitors_now = self.model.monitors(whole_output(self.pred))
+            with torch.no_grad(): self.learn.monitored = self.model.monitors(whole_output(self.pred))
 
     def after_batch(self):
-        now = self.parts | self.monitors_now
-        values = torch.stack([v.detach().float() for v in now.values()]).tolist()
+        said = self.learn.said or self.learn.read_numbers()
+        self.learn.loss = torch.tensor(said['loss']) # of the host, for fastai's own record
         for sums in self.sums.values():
-            norm = [] if math.isnan(self.grad_norm) else [('grad_norm', self.grad_norm)]
-            for k, v in [*zip(now, values), *norm]:
+            for k, v in said.items():
                 total, n = sums.get(k, (0., 0))
                 sums[k] = (total + v, n + 1)
         for kind, end in self.ends(self.learn.step).items():
@@ -531,7 +537,7 @@ class CollapseWatch(Callback):
     ): self.monitor, self.below, self.patience, self.low = monitor, below, rows, 0
 
     def after_batch(self):
-        value = self.loss_parts.monitors_now.get(self.monitor)
+        value = self.learn.said.get(self.monitor)
         if value is None: return
         self.low = self.low + 1 if value < self.below else 0
         if self.low != self.patience: return

@@ -127,7 +127,7 @@ class ContrastiveOT(SimCLR):
     ) -> tuple[torch.Tensor, SinkhornResult]: # cost (B, N, N), and the plan between uniform marginals
         "Entropic transport between the tokens of two views, by the cosine."
         c, M = self.cfg, cosine_cost(z_s, z_t)
-        return M, solve_together(partial(sinkhorn, M, eps=c.eps), c.iterations, c.tol)
+        return M, solve_together(partial(sinkhorn, M, eps=c.eps, waits=self.may_wait(M)), c.iterations, c.tol)
 
 @patch
 def forward(self:ContrastiveOT,

@@ -125,6 +125,7 @@ class TwoViews(nn.Module):
     "What all methods share: an encoder, an expander, the network of the second view and the monitors of collapse."
     config = MethodConfig # the dataclass of the method's settings
     colour = None # in every figure; where None, one that is free is taken
+    waits = None # whether a step may read a number from the device, and wait for it; None: not from a GPU
 
     def __init__(self,
         cfg:MethodConfig, # the choices
@@ -148,6 +149,8 @@ class TwoViews(nn.Module):
 
     @property
     def heads(self): return tuple(getattr(self, name) for name in self.head_names) # modules, in the order of `create_heads`
+
+    def may_wait(self, x): return not x.is_cuda if self.waits is None else self.waits # for the device of the tensor x
 
     def loss(self,
         out:Output, # of the forward pass
@@ -219,10 +222,10 @@ def centred_rank(
 ) -> torch.Tensor: # 0-d, between 1 and min(B, C)
     """Effective rank of the centred batch: the exponential of the entropy of its singular values (Roy and Vetterli, EUSIPCO 2007).
     NaN for features that are not finite"""
-    if not x.isfinite().all(): return x.new_tensor(torch.nan) # they have no singular values
-    s = torch.linalg.svdvals(x - x.mean(0))
+    finite = x.isfinite().all() # else they have no singular values
+    s = torch.linalg.svdvals(torch.where(finite, x - x.mean(0), 0.))
     p = s / s.sum().clamp(min=1e-12)
-    return (-(p * p.clamp(min=1e-12).log()).sum()).exp()
+    return torch.where(finite, (-(p * p.clamp(min=1e-12).log()).sum()).exp(), torch.nan)
 
 # %% ../nbs/34_method.ipynb #6163128a
 def cosine_between(

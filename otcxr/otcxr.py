@@ -100,11 +100,12 @@ def shared_patches(self:OTCXR,
     theta_s:torch.Tensor, # maps of views s to their images: (B, 2, 3)
     theta_t:torch.Tensor, # and of views t: (B, 2, 3)
 ) -> tuple: # patches that are transported, bool (B, N) for each view, and pairs that overlap, bool (B,)
-    "Patches with a partner. A pair without overlap keeps all, so that a plan exists, and is not counted. Warns once of such a batch."
+    """Patches with a partner. A pair without overlap keeps all, so that a plan exists, and is not counted.
+    Where a step may wait, warns once of such a batch"""
     match = correspondence(theta_s, theta_t, grid)
     shared = match.overlap_s.any(1) & match.overlap_t.any(1)
     if not self.cfg.overlap: return torch.ones_like(match.overlap_s), torch.ones_like(match.overlap_t), torch.ones_like(shared)
-    if self.training and not self.told and not shared.any():
+    if self.training and not self.told and self.may_wait(theta_s) and not shared.any():
         self.told = True
         warnings.warn('no pair of views in this batch overlaps: it trains by whole views alone; larger crops (views.scale) overlap more')
     return match.overlap_s | ~shared[:, None], match.overlap_t | ~shared[:, None], shared
@@ -137,7 +138,8 @@ def transport(self:OTCXR,
     "The cheapest way to bring the mass of the patches of s to those of t."
     c, M = self.cfg, sqeuclidean_cost(e_s, e_t)/e_s.shape[-1]
     cost = M if apart is None else M + c.place_weight*apart.square()
-    solve = partial(sinkhorn, cost, mu, nu, eps=c.eps, grad=c.grad, rho=c.rho, mask_s=mask_s, mask_t=mask_t)
+    waits = self.may_wait(M) or c.grad == 'implicit'
+    solve = partial(sinkhorn, cost, mu, nu, eps=c.eps, grad=c.grad, rho=c.rho, mask_s=mask_s, mask_t=mask_t, waits=waits)
     return M, solve_together(solve, c.iterations, c.tol)
 
 # %% ../nbs/35_otcxr.ipynb #e935d484

@@ -21,7 +21,7 @@ import pandas as pd
 from fastcore.basics import patch
 from fastcore.meta import delegates
 
-from .cache import (
+from otcxr.cache import (
     HEADER,
     CacheBuild,
     array_files,

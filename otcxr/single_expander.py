@@ -157,7 +157,8 @@ def transport(self:SingleExpander,
     "The cheapest way to bring the mass of `a` to `b`."
     c = self.cfg
     M = cosine_cost(a, b) if c.cost == 'cosine' else sqeuclidean_cost(a, b) / a.shape[-1]
-    return M, solve_together(partial(sinkhorn, M, mu, nu, eps=c.eps, grad=c.grad, rho=c.rho), c.iterations, c.tol)
+    solve = partial(sinkhorn, M, mu, nu, eps=c.eps, grad=c.grad, rho=c.rho, waits=self.may_wait(M) or c.grad == 'implicit')
+    return M, solve_together(solve, c.iterations, c.tol)
 
 # %% ../nbs/35a_single_expander.ipynb #75f931dd
 def divergence_from(

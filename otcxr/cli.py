@@ -291,6 +291,7 @@ def print_scores(
   otcxr pretrain --data pngs --init imagenet        from a folder of images, beginning with ImageNet's weights
   otcxr pretrain --show-config > my.yaml            write a configuration, then edit it
   otcxr pretrain my.yaml --set model.eps=0.1 --set optimizer=lars
+  torchrun --nproc-per-node 4 -m otcxr pretrain my.yaml      on four GPUs, which share each batch
 The same command again continues a run that was interrupted, exactly, and does nothing when it is finished.""")
 def pretrain_command(
     config:Annotated[str, CONFIG, dict(nargs='?', metavar='FILE', opt=False)]=None,
@@ -298,7 +299,7 @@ def pretrain_command(
     data_size:Pixels=None, # side at which images are read; default: a cache's own, else 128
     size:Pixels=None, # side of the views
     epochs:Number=None, # passes over the images
-    batch_size:Number=None, # images of a batch
+    batch_size:Number=None, # images of a batch, which several processes share
     accumulate:Accumulate=None,
     precision:Precision=None,
     seed:Number=None, # of weights, order and views

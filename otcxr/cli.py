@@ -313,8 +313,7 @@ def pretrain_command(
     show_config:bool=False, # print the configuration as YAML and stop
 ):
     "Pre-train an encoder on radiographs, without labels. From a configuration to weights"
-    from otcxr.core import default_device
-    from otcxr.pretrain import PretrainConfig, pick_precision, pretrain
+    from otcxr.pretrain import PretrainConfig, default_device, pick_precision, pretrain
     typed = dict(data=data, data_size=data_size, size=size, epochs=epochs, batch_size=batch_size, seed=seed, init=init, out=out,
                  accumulate=accumulate, precision=precision) | {'model.arch': arch}
     cfg = read_config(PretrainConfig, config, {k: v for k, v in typed.items() if v is not None} | parse_settings(set or []))

@@ -291,6 +291,7 @@ def print_scores(
   otcxr pretrain --data pngs --init imagenet        from a folder of images, beginning with ImageNet's weights
   otcxr pretrain --show-config > my.yaml            write a configuration, then edit it
   otcxr pretrain my.yaml --set model.eps=0.1 --set optimizer=lars
+  torchrun --nproc-per-node 4 -m otcxr pretrain my.yaml      on four GPUs, which share each batch
 The same command again continues a run that was interrupted, exactly, and does nothing when it is finished.""")
 def pretrain_command(
     config:Annotated[str, CONFIG, dict(nargs='?', metavar='FILE', opt=False)]=None,
@@ -298,7 +299,7 @@ def pretrain_command(
     data_size:Pixels=None, # side at which images are read; default: a cache's own, else 128
     size:Pixels=None, # side of the views
     epochs:Number=None, # passes over the images
-    batch_size:Number=None, # images of a batch
+    batch_size:Number=None, # images of a batch, which several processes share
     accumulate:Accumulate=None,
     precision:Precision=None,
     seed:Number=None, # of weights, order and views
@@ -312,8 +313,7 @@ def pretrain_command(
     show_config:bool=False, # print the configuration as YAML and stop
 ):
     "Pre-train an encoder on radiographs, without labels. From a configuration to weights"
-    from otcxr.core import default_device
-    from otcxr.pretrain import PretrainConfig, pick_precision, pretrain
+    from otcxr.pretrain import PretrainConfig, default_device, pick_precision, pretrain
     typed = dict(data=data, data_size=data_size, size=size, epochs=epochs, batch_size=batch_size, seed=seed, init=init, out=out,
                  accumulate=accumulate, precision=precision) | {'model.arch': arch}
     cfg = read_config(PretrainConfig, config, {k: v for k, v in typed.items() if v is not None} | parse_settings(set or []))

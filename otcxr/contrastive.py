@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .core import OtcxrError
+from .distributed import whole_batch
 from .method import MethodConfig, Output, TwoViews, method
 
 # %% ../nbs/36b_contrastive.ipynb #fbb0e5e4
@@ -52,7 +53,8 @@ class Contrastive(TwoViews):
         out:Output, # of the forward pass
     ) -> dict: # 'loss' by lightly, and the mean cosine of partners: 0-d tensors
         "NT-Xent. Where there is a queue and a gradient, the keys of this batch join it afterwards."
-        return dict(loss=self.criterion(out.q_s, out.q_t), similarity=F.cosine_similarity(out.q_s, out.q_t).mean())
+        loss = self.criterion(whole_batch(out.q_s), whole_batch(out.q_t))
+        return dict(loss=loss, similarity=F.cosine_similarity(out.q_s, out.q_t).mean())
 
 # %% ../nbs/36b_contrastive.ipynb #613497c0
 @dataclass

@@ -9,6 +9,7 @@ __all__ = ['DenseCLConfig', 'DenseCLOutput', 'DenseCL', 'info_nce', 'Contrastive
 
 # %% ../nbs/36c_dense_contrast.ipynb #b02cdbaa
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, Optional
 
 import torch
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 
 from .contrastive import MoCo, MoCoConfig, SimCLR, SimCLRConfig, need_positive, save_buffers
 from .core import OtcxrError
+from .distributed import solve_together, whole_batch
 from .encoder import Expander
 from .method import Output, method
 from .transport import SinkhornResult, cosine_cost, sinkhorn
@@ -91,7 +93,7 @@ def loss(self:DenseCL,
     "The objective. Where there is a gradient, the keys of this batch join both queues afterwards."
     c, whole = self.cfg, super(DenseCL, self).loss(out)
     with torch.no_grad(): partners = self.partners(out.tokens_s, out.tokens_t, out.e_t)
-    views = F.normalize(out.e_t.mean(1), dim=1)
+    views = whole_batch(F.normalize(out.e_t.mean(1), dim=1))
     _, negatives = self.token_queue(views, update=out.e_s.requires_grad) # as they were before the update: (D', K)
     patches = info_nce(out.e_s.flatten(0, 1), partners.flatten(0, 1), negatives.T, c.temperature)
     loss = (1 - c.local_weight)*whole['loss'] + c.local_weight*patches
@@ -125,7 +127,7 @@ class ContrastiveOT(SimCLR):
     ) -> tuple[torch.Tensor, SinkhornResult]: # cost (B, N, N), and the plan between uniform marginals
         "Entropic transport between the tokens of two views, by the cosine."
         c, M = self.cfg, cosine_cost(z_s, z_t)
-        return M, sinkhorn(M, eps=c.eps, max_iter=c.iterations, tol=c.tol)
+        return M, solve_together(partial(sinkhorn, M, eps=c.eps), c.iterations, c.tol)
 
 @patch
 def forward(self:ContrastiveOT,

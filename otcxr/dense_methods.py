@@ -16,6 +16,7 @@ from fastcore.basics import patch
 
 from .augment import apply_theta, theta_or_frame, token_centres
 from .core import OtcxrError
+from .distributed import whole_batch
 from .encoder import Expander
 from .method import MethodConfig, Output, TwoViews, method
 
@@ -68,8 +69,9 @@ class VICRegL(TwoViews):
         out:DenseOutput, # of the forward pass
     ) -> dict: # 'loss' by lightly, and the invariance of the pooled features: 0-d tensors
         "lightly's VICRegLLoss."
-        features, places = ((out.q_s, out.e_s), (out.q_t, out.e_t)), (out.place_s, out.place_t)
-        return dict(loss=self.criterion(features, places).squeeze(), invariance=(out.q_s - out.q_t).square().mean())
+        q_s, e_s, place_s, q_t, e_t, place_t = map(whole_batch, (out.q_s, out.e_s, out.place_s, out.q_t, out.e_t, out.place_t))
+        loss = self.criterion(((q_s, e_s), (q_t, e_t)), (place_s, place_t)).squeeze()
+        return dict(loss=loss, invariance=(out.q_s - out.q_t).square().mean())
 
 # %% ../nbs/36a_dense_methods.ipynb #e4ff0ada
 @patch

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from .config import Config, check_value
 from .core import OtcxrError
+from .distributed import world_size
 from .encoder import Encoder, Expander
 
 # %% ../nbs/34_method.ipynb #35614be9
@@ -168,7 +169,7 @@ def encode(self:TwoViews,
     view_t:torch.Tensor, # second views, of the same images in the same order: (B, in_channels, H, W)
 ) -> tuple: # (features of s, features of t), each `otcxr.encoder.Features`; (heads of s, heads of t), each as `create_heads` has them
     "Both views through their networks. Raises `OtcxrError` for a batch of one in training."
-    if self.training and len(view_s) < 2:
+    if self.training and len(view_s)*world_size() < 2:
         raise OtcxrError('a batch of one image cannot train: variance, covariance and batch norm are taken over the batch')
     if self.cfg.target == 'shared':
         both = self.encoder(torch.cat([view_s, view_t]))

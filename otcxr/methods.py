@@ -53,8 +53,8 @@ def create_model(
     return METHODS[cfg.method](cfg, size)
 
 # %% ../nbs/37_methods.ipynb #1fe214a8
-COMPARED = {'random': '#7f7f7f', 'untrained': '#7f7f7f', 'imagenet': '#E69F00', 'usual place': '#56B4E9', 'place': '#56B4E9',
-            'default': '#0072B2', 'mixed': '#009E73', 'literal': '#000000'} # references and presets -> colour
+COMPARED = {'random': '#7f7f7f', 'untrained': '#7f7f7f', 'supervised': '#000000', 'imagenet': '#E69F00', 'usual place': '#56B4E9',
+            'place': '#56B4E9', 'default': '#0072B2', 'mixed': '#009E73', 'literal': '#000000'} # references and presets -> colour
 FREE = ('#E69F00', '#56B4E9', '#CC79A7', '#009E73', '#D55E00', '#0072B2', '#000000') # for all others, in this order
 _given = {} # name -> the colour it was given
 

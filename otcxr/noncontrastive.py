@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from .core import OtcxrError
+from .distributed import whole_batch
 from .method import MethodConfig, Output, TwoViews, method
 from .regularize import covariance_term, variance_term
 
@@ -50,7 +51,7 @@ class VICReg(TwoViews):
     ) -> dict: # 'loss' by lightly, and its unweighted parts: 0-d tensors
         "lightly's loss; the parts are reported beside it."
         both = (out.q_s, out.q_t)
-        return dict(loss=self.criterion(*both), invariance=(out.q_s - out.q_t).square().mean(),
+        return dict(loss=self.criterion(*map(whole_batch, both)), invariance=(out.q_s - out.q_t).square().mean(),
                     variance=sum(map(variance_term, both)), covariance=sum(map(covariance_term, both)))
 
 # %% ../nbs/36_noncontrastive.ipynb #844d446f
@@ -89,8 +90,9 @@ class BarlowTwins(TwoViews):
         out:Output, # of the forward pass
     ) -> dict: # 'loss' by lightly, and its unweighted parts: 0-d tensors
         "lightly's loss; the parts are reported beside it."
+        q_s, q_t = whole_batch(out.q_s), whole_batch(out.q_t)
         with torch.no_grad():
-            c = cross_correlation(out.q_s, out.q_t)
+            c = cross_correlation(q_s, q_t)
             invariance = (1 - c.diagonal()).square().sum()
             redundancy = c.square().sum() - c.diagonal().square().sum()
-        return dict(loss=self.criterion(out.q_s, out.q_t), invariance=invariance, redundancy=redundancy)
+        return dict(loss=self.criterion(q_s, q_t), invariance=invariance, redundancy=redundancy)

@@ -10,6 +10,7 @@ __all__ = ['OTCXRConfig', 'OTCXR', 'OTCXROutput', 'weighted_cost']
 # %% ../nbs/35_otcxr.ipynb #0b8623cc
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Optional
 
 import torch
@@ -18,6 +19,7 @@ from fastcore.basics import patch
 from .augment import correspondence, theta_or_frame
 from .core import OtcxrError
 from .cvsim import CVSIM, correspondence_loss, restrict_mass
+from .distributed import solve_together, whole_sum
 from .encoder import Expander
 from .method import MethodConfig, Output, TwoViews, method, relative_entropy
 from .places import BINS, centre_by_place, deviation, place_bins
@@ -44,6 +46,7 @@ class OTCXRConfig(MethodConfig):
     tol: float = 1e-3 # marginal error at which Sinkhorn stops
     grad: Literal['unroll', 'implicit', 'envelope'] = 'unroll' # of the plan, see `otcxr.transport.sinkhorn`
     rho: Optional[float] = None # marginal penalty of unbalanced transport; None: balanced
+    place_weight: float = 0. # what a pair of patches costs the plan, and the plan alone, for each squared cell between their true places
     alpha: float = 25. # weight of agreement and transport
     beta: float = 25. # weight of variance
     eta: float = 1. # weight of covariance
@@ -56,7 +59,8 @@ class OTCXRConfig(MethodConfig):
         if not 0 <= self.weighing <= 1:
             raise OtcxrError(f'weighing is a share, between 0 (all patches count alike) and 1 (as their masses say); got {self.weighing}')
         if self.centre_bins < 0: raise OtcxrError(f'centre_bins is a number of bins a side, 0 for none; got {self.centre_bins}')
-        if self.pull < 0: raise OtcxrError(f'pull must be 0 or more; got {self.pull}')
+        for k in ('pull', 'place_weight'):
+            if getattr(self, k) < 0: raise OtcxrError(f'{k} must be 0 or more; got {getattr(self, k)}')
 
 # %% ../nbs/35_otcxr.ipynb #e2dc6193
 @method('otcxr')
@@ -128,10 +132,13 @@ def transport(self:OTCXR,
     mask_t:torch.Tensor, # bool (B, N)
     mu:Optional[torch.Tensor]=None, # their mass: (B, N); None: even
     nu:Optional[torch.Tensor]=None, # (B, N)
-) -> tuple: # cost matrix (B, N, N), and what `otcxr.transport.sinkhorn` makes of it
+    apart:Optional[torch.Tensor]=None, # distance in cells between the true places of patches: (B, N, N); None: places cost nothing
+) -> tuple: # cost matrix of the features (B, N, N), and what `otcxr.transport.sinkhorn` makes of it
     "The cheapest way to bring the mass of the patches of s to those of t."
     c, M = self.cfg, sqeuclidean_cost(e_s, e_t)/e_s.shape[-1]
-    return M, sinkhorn(M, mu, nu, eps=c.eps, max_iter=c.iterations, tol=c.tol, grad=c.grad, rho=c.rho, mask_s=mask_s, mask_t=mask_t)
+    cost = M if apart is None else M + c.place_weight*apart.square()
+    solve = partial(sinkhorn, cost, mu, nu, eps=c.eps, grad=c.grad, rho=c.rho, mask_s=mask_s, mask_t=mask_t)
+    return M, solve_together(solve, c.iterations, c.tol)
 
 # %% ../nbs/35_otcxr.ipynb #e935d484
 class _Reverse(torch.autograd.Function):
@@ -184,12 +191,14 @@ def transport_value(self:OTCXR,
     masks:tuple, # patches that are transported, of s and of t
     masses:tuple, # (mu, nu) of `read_masses`
     unusual:tuple, # deviation of the tokens of s and of t
+    apart:Optional[torch.Tensor]=None, # as for `transport`
 ) -> tuple: # cost matrix, plan, L_OT of every pair (B,), what trains CV-SIM (B,), marginal error (B,)
     "Transport, and how the masses enter it."
     if self.cfg.marginals in ('lower_cost', 'raise_cost'): # the masses are what the plan must move
-        M, ot = self.transport(e_s, e_t, *masks, *masses)
-        return M, ot.plan, ot.value, torch.zeros_like(ot.value), ot.error
-    M, ot = self.transport(e_s, e_t, *masks)
+        M, ot = self.transport(e_s, e_t, *masks, *masses, apart)
+        value = (ot.plan*M).sum((1, 2))
+        return M, ot.plan, value, torch.zeros_like(value), ot.error
+    M, ot = self.transport(e_s, e_t, *masks, apart=apart)
     mu, nu = masses
     value = weighted_cost(M, ot.plan, *map(self.weights, masses, masks))
     if self.cfg.marginals != 'correspond': return M, ot.plan, value, torch.zeros_like(value), ot.error
@@ -214,7 +223,8 @@ def forward(self:OTCXR,
         e_s, e_t = self.expand_tokens(s, t, heads_s, heads_t, theta)
         with torch.no_grad(): unusual = deviation(torch.cat([s.tokens, t.tokens]), place_bins(theta, s.grid), BINS).chunk(2)
         mu, nu = self.read_masses(s, t, masks, unusual)
-        M, plan, value, marginal_loss, error = self.transport_value(e_s, e_t, masks, (mu, nu), unusual)
+        apart = correspondence(theta_s, theta_t, s.grid).distance if self.cfg.place_weight else None
+        M, plan, value, marginal_loss, error = self.transport_value(e_s, e_t, masks, (mu, nu), unusual, apart)
     return OTCXROutput(s.tokens, t.tokens, s.pooled, t.pooled, q_s, q_t, s.grid, mu, nu, M, plan, value, error,
                        e_s, e_t, *masks, shared, marginal_loss)
 
@@ -225,7 +235,7 @@ def loss(self:OTCXR,
 ) -> dict: # 'loss' and its parts, unweighted: 0-d tensors
     "The objective and its parts; variance and covariance are summed over the two views. Pairs without overlap have no part in transport."
     c, counted = self.cfg, out.shared.float()
-    def mean(x): return (x*counted).sum()/counted.sum().clamp(min=1)
+    def mean(x): return whole_sum((x*counted).sum())/whole_sum(counted.sum()).clamp(min=1)
     e = [x.flatten(0, 1) if c.token_variance == 'all' else x for x in (out.e_s, out.e_t)]
     whole = dict(invariance=(out.q_s - out.q_t).square().mean(), variance=sum(map(variance_term, (out.q_s, out.q_t))),
                  covariance=sum(map(covariance_term, (out.q_s, out.q_t))))

@@ -12,6 +12,7 @@ import torch
 
 from .augment import apply_theta, token_centres
 from .core import OtcxrError
+from .distributed import whole_mean, whole_std, whole_sum
 
 # %% ../nbs/33a_places.ipynb #f50b7e18
 BINS = 8 # a side of the frame, where nothing else is said
@@ -39,7 +40,8 @@ def place_means(
     flat, place = x.flatten(0, 1), place.flatten()
     sums = flat.new_zeros(bins*bins, flat.shape[-1]).index_add(0, place, flat)
     counts = torch.bincount(place, minlength=bins*bins)[:, None]
-    return torch.where(counts >= least, sums/counts.clamp(min=1), flat.mean(0))
+    sums, counts = whole_sum(sums), whole_sum(counts)
+    return torch.where(counts >= least, sums/counts.clamp(min=1), whole_mean(flat))
 
 def centre_by_place(
     x:torch.Tensor, # tokens: (B, N, C)
@@ -57,6 +59,6 @@ def deviation(
     least:int=LEAST, # as for `place_means`
 ) -> torch.Tensor: # (B, N), not negative, 1 on average
     "Squared distance of a token, standardised per channel, from what is usual at its place, as a multiple of what is usual there."
-    x = (x - x.mean((0, 1)))/x.std((0, 1)).clamp(min=1e-6)
+    x = (x - whole_mean(x, 2))/whole_std(x, 2).clamp(min=1e-6)
     far = centre_by_place(x, place, bins, least).square().sum(-1, keepdim=True)
     return (far/place_means(far, place, bins, least)[place].clamp(min=1e-12))[..., 0]

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .core import OtcxrError
+from .distributed import whole_batch
 from .encoder import Features
 from .method import MethodConfig, Output, TwoViews, method
 
@@ -67,7 +68,7 @@ class Predictive(TwoViews):
     ) -> dict: # 'loss' by lightly, and the spread of q_s: 0-d tensors
         "The mean of lightly's negative cosines; the spread tells of a collapse, which the loss cannot."
         loss = (self.criterion(out.p_s, out.y_t) + self.criterion(out.p_t, out.y_s))/2
-        return dict(loss=loss, spread=spread(out.q_s.detach()))
+        return dict(loss=loss, spread=spread(whole_batch(out.q_s.detach())))
 
 # %% ../nbs/36d_predictive.ipynb #e5f3f401
 @dataclass

@@ -9,7 +9,7 @@ __all__ = ['FREE_FIELDS', 'CPU_BF16', 'PRETRAIN_FILES', 'PretrainConfig', 'param
            'pick_precision', 'autocast_of', 'begin_with', 'create_learner', 'layout_of', 'save_weights', 'read_weights',
            'need_layout', 'load_weights', 'load_model', 'PretrainResult', 'drop_checkpoint', 'read_pretraining',
            'need_no_weights', 'save_pretraining', 'pretrain_line', 'start_line', 'seen_by', 'need_same_start',
-           'pretrain', 'Clock', 'step_times']
+           'enter_folder', 'pretrain', 'Clock', 'step_times']
 
 # %% ../nbs/42_pretrain.ipynb #74dfc5b7
 from otcxr.callback import (
@@ -19,6 +19,7 @@ from otcxr.callback import (
     GradNorm,
     LossParts,
     MakeViews,
+    ManyProcesses,
     NonFinite,
     PretrainLearner,
     Schedule,
@@ -51,7 +52,7 @@ from otcxr.runs import (
 import json
 import time
 import warnings
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -74,6 +75,7 @@ from .collection import Radiographs
 from .config import Config, config_diff, load_json
 from .core import OtcxrError, default_device, seed_everything, system_errors
 from .datasets import load_radiographs
+from .distributed import agreed, first_then_others, process_group, rank, share_batch_norm, world_size
 from .encoder import Encoder, metadata_of
 from .folders import release_folder
 from .init import find_init, load_init, warn_of_stride
@@ -96,7 +98,7 @@ class PretrainConfig(Config):
     augment: str = 'cxr' # preset of the views: 'cxr' or 'paper'
     views: dict = field(default_factory=dict) # fields of `otcxr.augment.Augment` that differ from the preset
     epochs: int = 20
-    batch_size: int = 128
+    batch_size: int = 128 # images of a batch; several processes share it
     accumulate: int = 1 # batches whose gradients are averaged before the weights move; not the same as a larger batch
     optimizer: Literal['adamw', 'lars'] = 'adamw'
     lr: Optional[float] = None # at the top of the schedule; None: 1e-3 for adamw, 0.2 * batch_size * accumulate / 256 for lars
@@ -237,7 +239,8 @@ def create_learner(
     device:torch.device|None=None, # where to train; None: the fastest there is
     init:nn.Module|None=None, # a network of one's own to begin with, in place of `cfg.init`
 ) -> PretrainLearner:
-    "A fastai `Learner` for `cfg`. Raises `OtcxrError` for an unknown split, fewer images than a batch, and an `init` that does not fit"
+    """A fastai `Learner` for `cfg`, in several processes for this one's share of the batches.
+    Raises `OtcxrError` for an unknown split, fewer images than a batch, and an `init` that does not fit"""
     if init is not None and cfg.init: raise OtcxrError(f'begin with {cfg.init} (PretrainConfig.init) or with a module, not with both')
     device = torch.device(device or default_device())
     source = find_init(cfg.init, cfg.model.arch) if cfg.init else init # before the images are read
@@ -248,11 +251,13 @@ def create_learner(
     model = create_model(cfg.model, cfg.size)
     begun = None if source is None else begin_with(model, source, cfg.init)
     model.to(device)
+    together = [ManyProcesses()] if world_size() > 1 else []
+    if together: share_batch_norm(model)
     schedule = partial(lr_at, total=cfg.epochs*loader.steps, warmup=round(cfg.warmup_epochs*loader.steps), lr=cfg.top_lr)
-    record = LossParts(cfg.log_every, out and Path(out)/'history.csv')
+    record = LossParts(cfg.log_every, Path(out)/'history.csv' if out and rank() == 0 else None)
     optimizer = partial(adamw if cfg.optimizer == 'adamw' else lars, wd=cfg.decay)
     cbs = [MakeViews(cfg.view_config(), cfg.seed), Schedule(lr=schedule), GradNorm(cfg.clip), NonFinite(out), record, CollapseWatch(),
-           *accumulated(cfg.accumulate, cfg.epochs*loader.steps)]
+           *accumulated(cfg.accumulate, cfg.epochs*loader.steps), *together]
     learn = PretrainLearner(DataLoaders(loader, device=device), model, autocast_of(cfg.precision, device),
                             opt_func=optimizer, splitter=param_groups, lr=cfg.top_lr, cbs=cbs)
     learn.begun = begun
@@ -394,7 +399,7 @@ def save_pretraining(
     precision = pick_precision(cfg.precision, images.device)
     last = json.loads(epochs.iloc[-1].to_json()) # None for what is not finite
     prov = provenance(cfg, cfg.seed, images.dataset.fingerprint, start, steps=learn.step, images=images.n, init=learn.begun,
-                      precision=precision, last_epoch=last, train_s=round(float(seconds), 1))
+                      precision=precision, last_epoch=last, train_s=round(float(seconds), 1), processes=learn.checkpoint.processes)
     finish_run(out, prov, [f for f in PRETRAIN_FILES if keep_checkpoint or f != 'checkpoint.pt'])
     drop_checkpoint(out, read_provenance(out))
 
@@ -416,6 +421,7 @@ def start_line(
 ) -> str:
     "Precision and beginning of a run in one line"
     precision, why = explain_precision(cfg.precision, learn.dls.train.device)
+    if (n := world_size()) > 1: why += f'; {n} processes, each with {cfg.batch_size//n} images of a batch'
     return f'{precision}: {why}' + (f"; begins with {learn.begun['file']} ({learn.begun['init']})" if learn.begun else '')
 
 def seen_by(
@@ -446,6 +452,23 @@ def need_same_start(
     if have != want: raise OtcxrError(f'{out} holds a finished run that began with other weights: choose another folder, or begin again '
                                       'with resume=False')
 
+# %% ../nbs/42_pretrain.ipynb #00f59dc4
+def enter_folder(
+    stack:ExitStack, # until whose end no other run may work there
+    out:Path, # folder of the run
+    cfg:PretrainConfig, # of the run
+    data:str, # fingerprint of its images
+    resume:bool, # False: delete the run in it
+) -> PretrainResult|None: # the run, where it is finished meanwhile
+    "Lock the folder, and make it ready to begin or to go on"
+    stack.enter_context(open_run(out, PRETRAIN_FILES))
+    if not resume: clear_run(out, (*PRETRAIN_FILES, *LOG_FILES))
+    if done := read_pretraining(out, cfg, data): return done # by another run
+    if not (out/'checkpoint.pt').exists():
+        need_no_weights(out)
+        clear_run(out, (*PRETRAIN_FILES, *LOG_FILES)) # nothing of another start stays beside this one
+    if not (out/'config.yaml').exists(): cfg.to_yaml(out/'config.yaml')
+
 # %% ../nbs/42_pretrain.ipynb #42a00003
 def pretrain(
     cfg:PretrainConfig, # what to do
@@ -462,28 +485,30 @@ def pretrain(
     Raises `OtcxrError` for bad input, `NonFiniteError` when the loss fails"""
     start, out, progress = time.time(), Path(out or cfg.out), pick_progress(progress)
     need_logger(log, out)
-    if resume:
-        read_pretraining(out, cfg) # before any work
-        need_same_start(out, cfg, init)
-    data = load_radiographs(cfg.data, size=cfg.data_size, progress=progress != 'none') if data is None else data
-    images = data if cfg.split == 'all' else data.split(cfg.split)
-    if resume and (done := read_pretraining(out, cfg, images.fingerprint)): return done
-    learn = create_learner(cfg, data, out, device, init) # what does not fit ends here, before anything is written or removed
-    seen = seen_by(cfg, images.identities, init)
-    with open_run(out, PRETRAIN_FILES):
-        if not resume: clear_run(out, (*PRETRAIN_FILES, *LOG_FILES))
-        if done := read_pretraining(out, cfg, images.fingerprint): return done # by another process, meanwhile
-        if not (out/'checkpoint.pt').exists():
-            need_no_weights(out)
-            clear_run(out, (*PRETRAIN_FILES, *LOG_FILES)) # nothing of another start stays beside this one
-        if not (out/'config.yaml').exists(): cfg.to_yaml(out/'config.yaml')
-        begun = fingerprint([images.fingerprint, learn.begun['sha256']]) if learn.begun else images.fingerprint
-        continue_run(learn, Checkpoint(out/'checkpoint.pt', cfg, begun, FREE_FIELDS, cfg.checkpoint_minutes), out/'history.csv')
-        save_seen(out, seen)
+    with process_group(device), ExitStack() as stack:
+        first = rank() == 0 # which alone writes and speaks
+        if not first: progress, log = 'none', None
+        with agreed():
+            if resume:
+                read_pretraining(out, cfg) # before any work
+                need_same_start(out, cfg, init)
+            def load(): return load_radiographs(cfg.data, size=cfg.data_size, progress=progress != 'none')
+            data = first_then_others(load) if data is None else data
+            images = data if cfg.split == 'all' else data.split(cfg.split)
+            if resume and (done := read_pretraining(out, cfg, images.fingerprint)): return done
+            learn = create_learner(cfg, data, out, device, init) # what does not fit ends here, before anything is written or removed
+            seen = seen_by(cfg, images.identities, init)
+        with agreed(): done = enter_folder(stack, out, cfg, images.fingerprint, resume) if first else None
+        with agreed():
+            if done or not first and (done := read_pretraining(out, cfg, images.fingerprint)): return done
+            begun = fingerprint([images.fingerprint, learn.begun['sha256']]) if learn.begun else images.fingerprint
+            continue_run(learn, Checkpoint(out/'checkpoint.pt', cfg, begun, FREE_FIELDS, cfg.checkpoint_minutes), out/'history.csv')
+        if first: save_seen(out, seen)
         if progress != 'none': print(start_line(learn, cfg), flush=True)
         show_progress(learn, progress, lambda row: print(pretrain_line(learn, row), flush=True))
         with logged(learn, log, out, cfg): learn.fit(cfg.epochs)
-        save_pretraining(learn, cfg, out, start, keep_checkpoint)
+        with agreed():
+            if first: save_pretraining(learn, cfg, out, start, keep_checkpoint)
     return PretrainResult(out, out/'weights.safetensors', read_history(out/'history.csv'), learn)
 
 # %% ../nbs/42_pretrain.ipynb #8089a20e

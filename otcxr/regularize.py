@@ -11,11 +11,12 @@ __all__ = ['variance_term', 'covariance_term']
 import torch
 
 from .core import OtcxrError
+from .distributed import whole_mean, whole_sum, whole_var, world_size
 
 # %% ../nbs/33_regularize.ipynb #2769352b
 def _need_batch(q):
     if q.ndim not in (2, 3): raise OtcxrError(f'expected expanded features (B, D), or expanded tokens (B, N, D), got {tuple(q.shape)}')
-    if len(q) < 2:
+    if len(q)*world_size() < 2:
         raise OtcxrError("variance over a batch of one image is undefined: "
                          "use a batch size of 2 or more and drop the last, incomplete batch")
 
@@ -25,7 +26,7 @@ def variance_term(
     """Hinge on the standard deviation over the batch of every coordinate, at every position (VICReg, eq. 1).
     Raises `OtcxrError` for a batch of one"""
     _need_batch(q)
-    return torch.relu(1 - (q.var(0) + 1e-4).sqrt()).mean()
+    return torch.relu(1 - (whole_var(q) + 1e-4).sqrt()).mean()
 
 def covariance_term(
     q:torch.Tensor, # expanded features of one view: (B, D); or expanded tokens: (B, N, D), of which each is a sample
@@ -33,6 +34,6 @@ def covariance_term(
     "Squared off-diagonal entries of the covariance matrix, summed, over D (VICReg, eqs. 3 and 4). Raises `OtcxrError` for a batch of one."
     _need_batch(q)
     q = q.flatten(0, -2)
-    q = q - q.mean(0)
-    cov = q.T @ q / (len(q) - 1)
+    q = q - whole_mean(q)
+    cov = whole_sum(q.T @ q) / (len(q)*world_size() - 1)
     return (cov.square().sum() - cov.diagonal().square().sum()) / q.shape[1]

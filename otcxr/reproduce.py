@@ -7,9 +7,9 @@ Docs: https://otcxr.github.io/otcxr/reproduce.html.md"""
 # %% auto #0
 __all__ = ['METHODS', 'TRANSPORTING', 'PROBES', 'PROBE_FILES', 'LOADING', 'QUIET', 'checkout', 'paper_dir', 'runs_dir',
            'environment', 'Reference', 'Collection', 'Transfer', 'Masks', 'Profile', 'Predicted', 'read_predicted',
-           'unread', 'reading_minutes', 'profile_file', 'load_profile', 'PaperNotebook', 'tagged', 'paper_notebooks',
-           'inspect_artefact', 'describe_image', 'describe_table', 'describe_page', 'describe_latex', 'need_kernel',
-           'execute', 'origins', 'check_origins']
+           'unread', 'reading_minutes', 'profile_file', 'leave_absent', 'load_profile', 'PaperNotebook', 'tagged',
+           'paper_notebooks', 'inspect_artefact', 'describe_image', 'describe_table', 'describe_page', 'describe_latex',
+           'need_kernel', 'execute', 'origins', 'check_origins']
 
 # %% ../nbs/60_reproduce.ipynb #e48b98ba
 import ast
@@ -19,6 +19,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
@@ -35,7 +36,7 @@ from .codestate import code_state, families
 from .collection import SPLITS, Radiographs, check_findings
 from .config import Config, merge_settings
 from .core import OtcxrError, default_device, few, figures_dir, is_root, percent, repo_root, results_dir, seed_everything
-from .datasets import SOURCES, Ready, find_source, load_radiographs
+from .datasets import SOURCES, Ready, find_source, load_radiographs, read_table
 from .encoder import Encoder
 from .encoders import leak_of, seen_by_network
 from .features import encoder_key, extract_features
@@ -107,6 +108,7 @@ class Collection(Config):
 class Transfer(Collection):
     "A further collection that encoders are asked about"
     fractions: Optional[list[float]] = None # of its labelled training patients; None: those of the profile
+    optional: bool = False # left out, with a warning, where its labels are not here
 
 @dataclass
 class Masks(Collection):
@@ -289,6 +291,13 @@ def shares(self:Profile,
     "How many labels are used there"
     return sorted(Transfer.from_dict(self.transfer.get(where, {})).fractions or self.fractions)
 
+@patch
+def draws(self:Profile,
+    fraction:float, # of the labels
+) -> list: # of `label_seeds`
+    "With which seeds a share of the labels is drawn; of all labels there is one draw"
+    return self.label_seeds if fraction < 1 else self.label_seeds[:1]
+
 # %% ../nbs/60_reproduce.ipynb #f221cc15
 @patch
 def run_folder(self:Profile,
@@ -337,7 +346,7 @@ def weights(self:Profile, method:str, seed:int, data:Radiographs) -> Optional[Pa
 @patch
 def all_labels(self:Profile, seed:int, data:Radiographs) -> FinetuneResult: # as `encoder`
     "The network that labels alone have trained, from random weights"
-    return self.finetuned('random', seed, 1., self.label_seeds[0], data)
+    return self.finetuned('random', seed, 1., self.draws(1.)[0], data)
 
 # %% ../nbs/60_reproduce.ipynb #949f10a6
 @patch
@@ -383,7 +392,7 @@ def probed(self:Profile,
 ) -> dict: # (kind, share of the labels, label seed) -> `Predicted`
     "Linear probe and nearest neighbours on a frozen encoder, at every share of the labels. Raises `OtcxrError` as `finetuned`"
     encoder, images, findings = self.encoder(method, seed, data), self.collection(where, data), None if where else self.findings
-    asked = [(k, q, l) for k in PROBES for q in self.shares(where) for l in (self.label_seeds if q < 1 else self.label_seeds[:1])]
+    asked = [(k, q, l) for k in PROBES for q in self.shares(where) for l in self.draws(q)]
     key = fingerprint([encoder_key(encoder), images.fingerprint, findings, asked])
     out = runs_dir(self.name)/f"probe-{code_state(['probe', 'features'])[:8]}"/f"{where or 'own'}-{method}-seed{seed}-{key[:8]}"
     files = {a: out/f"{a[0]}-{percent(a[1]).replace(' %', 'pct')}-labels{a[2]}.parquet" for a in asked}
@@ -520,6 +529,18 @@ def profile_file(
     known = ', '.join(sorted(p.stem for p in folder.glob('*.yaml')))
     raise OtcxrError(f"there is no profile {profile!r}; known: {known}; or give the path of a YAML file")
 
+def leave_absent(
+    p:Profile, # as written
+) -> Profile: # without the optional collections whose labels cannot be read
+    "Leave out what is not here. Warns of each"
+    absent = {}
+    for name, d in p.transfer.items():
+        source, _, options = p.found(Transfer.from_dict(d))
+        try: d.get('optional') and read_table(source, **options | dict(images=False))
+        except OtcxrError as e: absent[name] = e
+    for name, e in absent.items(): warnings.warn(f'profile {p.name}: transfer to {name} is left out: {e}')
+    return Profile.from_dict(p.to_dict() | dict(transfer={k: d for k, d in p.transfer.items() if k not in absent})) if absent else p
+
 def load_profile(
     profile:str, # as for `profile_file`
     data:str='', # another source of images than the profile's; where the profile has a `home`, another home; empty: the profile's
@@ -528,7 +549,8 @@ def load_profile(
     file = Path(profile_file(profile))
     p = Profile.from_yaml(file)
     if data: p = Profile.from_dict(p.to_dict() | (dict(home=data) if p.home else dict(data=data, data_options={})))
-    return Profile.from_dict({**p.to_dict(), 'name': file.stem}) if p.name == 'custom' else p
+    if p.name == 'custom': p = Profile.from_dict({**p.to_dict(), 'name': file.stem})
+    return leave_absent(p)
 
 # %% ../nbs/60_reproduce.ipynb #664a8a42
 @dataclass

@@ -9,6 +9,7 @@ __all__ = ['SingleExpanderConfig', 'SingleExpander', 'pass_gradient', 'divergenc
 
 # %% ../nbs/35a_single_expander.ipynb #36d7121e
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Optional
 
 import torch
@@ -16,6 +17,7 @@ from fastcore.basics import patch
 from torch import nn
 
 from .cvsim import CVSIM
+from .distributed import solve_together
 from .method import MethodConfig, Output, TwoViews, method
 from .regularize import covariance_term, variance_term
 from .transport import cosine_cost, sinkhorn, sqeuclidean_cost
@@ -155,7 +157,7 @@ def transport(self:SingleExpander,
     "The cheapest way to bring the mass of `a` to `b`."
     c = self.cfg
     M = cosine_cost(a, b) if c.cost == 'cosine' else sqeuclidean_cost(a, b) / a.shape[-1]
-    return M, sinkhorn(M, mu, nu, eps=c.eps, max_iter=c.iterations, tol=c.tol, grad=c.grad, rho=c.rho)
+    return M, solve_together(partial(sinkhorn, M, mu, nu, eps=c.eps, grad=c.grad, rho=c.rho), c.iterations, c.tol)
 
 # %% ../nbs/35a_single_expander.ipynb #75f931dd
 def divergence_from(

@@ -8,10 +8,11 @@ Docs: https://otcxr.github.io/otcxr/sources.html.md"""
 __all__ = ['SOURCES', 'NIH_FINDINGS', 'NIH_LISTS', 'SPLIT_NAMES', 'BLANK', 'TRUTH', 'WORDS', 'OTHER_WORDS', 'UNCERTAIN',
            'CHOICES', 'OWN', 'Source', 'source', 'cache_folder', 'check_choice', 'finish_table', 'Ready', 'need_size',
            'Cache', 'boxes_by_image', 'nih_boxes', 'nih_findings', 'nih_lists', 'list_entries', 'nih_splits',
-           'read_nih', 'NIH', 'NIH14', 'lower_text', 'label_values', 'binary_labels', 'as_numbers', 'plain_word',
-           'column_of', 'is_own', 'no_finding', 'csv_patients', 'csv_splits', 'odd_labels', 'csv_labels',
-           'need_own_masks', 'mask_folder', 'csv_masks', 'row_boxes', 'csv_boxes', 'warn_of_boxes', 'usual_boxes',
-           'other_columns', 'read_csv_table', 'files_hint', 'csv_table', 'CSV']
+           'read_nih', 'NIH', 'need_development', 'NIH14', 'rsna_of_nih14', 'Kermany', 'lower_text', 'label_values',
+           'binary_labels', 'as_numbers', 'plain_word', 'column_of', 'is_own', 'no_finding', 'csv_patients',
+           'csv_splits', 'odd_labels', 'csv_labels', 'need_own_masks', 'mask_folder', 'csv_masks', 'row_boxes',
+           'csv_boxes', 'warn_of_boxes', 'usual_boxes', 'other_columns', 'read_csv_table', 'files_hint', 'csv_table',
+           'CSV']
 
 # %% ../nbs/16_sources.ipynb #d2133f8d
 import inspect
@@ -308,6 +309,16 @@ class NIH(Source):
     read = staticmethod(read_nih)
 
 # %% ../nbs/16_sources.ipynb #f67876c2
+def need_development(
+    word:str, # that stands for the data
+    archive:str, # of the development data
+) -> Path: # the folder
+    "Where development data lie. Raises `OtcxrError` where they do not"
+    root = real_data(archive)
+    if root is not None: return root
+    raise OtcxrError(f'{word!r}: the development images are not here; set OTCXR_DATA to the folder that holds {archive}.tar, '
+                     'or give a folder of your own')
+
 @source('nih14')
 class NIH14(Source):
     "The development subset of NIH ChestX-ray14: its images of 128 pixels, official splits"
@@ -322,20 +333,48 @@ class NIH14(Source):
         path = Path(source)
         return self.is_folder(path) or str(source) == 'nih14' and not path.exists()
 
-    def read(self, source, images=None, missing='error'):
-        root = Path(source) if self.is_folder(Path(source)) else real_data('nih14')
-        if root is None:
-            raise OtcxrError("'nih14': the development images are not here; set OTCXR_DATA to the folder that holds nih14.tar, "
-                             'or give a folder of your own')
+    def read(self, source, images=None, missing='error', labels='nih'):
+        check_choice(labels, 'labels', ('nih', 'rsna'))
+        root = Path(source) if self.is_folder(Path(source)) else need_development('nih14', 'nih14')
         t = read_csv_table(root/'index.csv', root if images is None else images, id='image_index', split='split_official', file='file',
                            findings=NIH_FINDINGS, keep=['size_px'], missing=missing)
         t = t[t.size_px == 128][['image_id', 'path', 'patient_id', 'view', 'split', *NIH_FINDINGS]].reset_index(drop=True)
+        if labels == 'rsna': return rsna_of_nih14(t, root/'rsna_subset.csv')
         if (root/'boxes.csv').is_file():
             b = read_csv(root/'boxes.csv').query("source == 'NIH_BBox_2017'")
             b = b[b.image_index.isin(t.image_id)] # the others are of another size
             t['boxes'] = nih_boxes(b[['image_index', 'label', 'x1024', 'y1024', 'w1024', 'h1024']], t.image_id, root/'boxes.csv')
         t.attrs['name'] = 'nih14'
         return t
+
+# %% ../nbs/16_sources.ipynb #315f1941
+def rsna_of_nih14(
+    t:pd.DataFrame, # of the development images
+    csv:Path, # image_index, target
+) -> pd.DataFrame: # of `finish_table`: those that the challenge has labelled, with the finding 'Pneumonia'
+    "The binary labels of RSNA's pneumonia challenge, stage 2, for images of NIH"
+    csv, = need_files(csv.parent, [csv.name], "the RSNA challenge's labels of the development images")
+    target = read_csv(csv, dtype={'image_index': str}).set_index('image_index').target
+    t = t[t.image_id.isin(target.index)].drop(columns=NIH_FINDINGS)
+    t['Pneumonia'] = target.reindex(t.image_id).astype(int).to_numpy()
+    return finish_table(t, 'nih14-rsna', ['Pneumonia'], 'labels of the RSNA challenge, official splits of NIH', [csv])
+
+@source('kermany')
+class Kermany(Source):
+    "Radiographs of children: normal, bacterial or viral pneumonia"
+    title = 'the paediatric radiographs of Kermany et al.'
+    looks_for = "the word 'kermany'"
+
+    def recognises(self, source): return str(source) == 'kermany' and not Path(source).exists()
+
+    def read(self, source, images=None, missing='error'):
+        root = need_development('kermany', 'kermany_pediatric')
+        t = read_csv_table(root/'index.csv', root if images is None else images, id='filename', patient='patient_id', file='file',
+                           findings=['pneumonia'], keep=['class3'], missing=missing)
+        names = {'bacteria': 'Bacterial pneumonia', 'virus': 'Viral pneumonia'}
+        for word, name in names.items(): t[name] = (t.class3 == word).astype(int)
+        t = t.drop(columns=['pneumonia', 'class3'])
+        return finish_table(t, 'kermany', [*names.values()], 'splits keep children together', [root/'index.csv'])
 
 # %% ../nbs/16_sources.ipynb #21c02324
 SPLIT_NAMES = {'train': 'train', 'training': 'train', 'valid': 'valid', 'val': 'valid', 'validation': 'valid', 'dev': 'valid',

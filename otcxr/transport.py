@@ -431,7 +431,7 @@ class SinkhornResult(NamedTuple):
     iterations:int # that were run, the most over the batch
     converged:Tensor # error <= tol: (B,) bool
 
-def _check_options(M, eps, max_iter, tol, grad, method, rho):
+def _check_options(M, eps, max_iter, tol, grad, method, rho, waits):
     if M.ndim != 3 or 0 in M.shape or not M.is_floating_point():
         raise TransportError(f"the cost must be a float tensor (B, N, M) without an empty dimension, got {M.dtype} {tuple(M.shape)}")
     if not eps > 0: raise TransportError(f"eps must be positive, got {eps}; for the exact plan use exact_plan")
@@ -439,12 +439,14 @@ def _check_options(M, eps, max_iter, tol, grad, method, rho):
     if not tol >= 0: raise TransportError(f"tol must be 0 (never stop early) or more, got {tol}")
     for name, value, known in (('grad', grad, ('unroll', 'implicit', 'envelope', 'none')), ('method', method, ('auto', 'scaling', 'log'))):
         if value not in known: raise TransportError(f"unknown {name} {value!r}; known: {', '.join(known)}")
+    if not waits and grad == 'implicit':
+        raise TransportError("grad='implicit' looks at its residuals: take grad='unroll' with waits=False")
     if rho is None: return
     if not rho > 0: raise TransportError(f"rho must be positive, or None for balanced transport, got {rho}")
     if grad == 'envelope': raise TransportError("grad='envelope' is for balanced transport; with rho take 'unroll' or 'implicit'")
 
 # %% ../nbs/31_transport.ipynb #05d76562
-def _marginal(m, mask, M, name, dim):
+def _marginal(m, mask, M, name, dim, waits=True):
     "Marginal (B, n) in M's precision, uniform over the unmasked where none is given, zero where masked"
     shape = (len(M), M.shape[dim])
     if mask is not None and (tuple(mask.shape) != shape or mask.dtype != torch.bool):
@@ -452,7 +454,7 @@ def _marginal(m, mask, M, name, dim):
                              f"got {mask.dtype} {tuple(mask.shape)}")
     if m is None:
         if mask is None: return M.new_full(shape, 1/shape[1])
-        if not mask.any(1).all():
+        if waits and not mask.any(1).all():
             raise TransportError(f"the mask of {name} leaves sample {int((~mask.any(1)).nonzero()[0])} without a token")
         return mask.to(M)/mask.sum(1, keepdim=True)
     if tuple(m.shape) != shape:
@@ -499,7 +501,7 @@ def _warm_start(init, mu, nu, eps):
 
 def _set_aside(bad, M, mu, nu, mask_s, mask_t):
     "Put an easy problem in the place of the samples in `bad`; no gradient passes to what stood there"
-    def even(m, mask): return torch.where(bad[:, None], _marginal(None, mask, m[..., None], '', 1), m)
+    def even(m, mask): return torch.where(bad[:, None], _marginal(None, mask, m[..., None], '', 1, False), m)
     return M.masked_fill(bad[:, None, None], 0), even(mu, mask_s), even(nu, mask_t)
 
 # %% ../nbs/31_transport.ipynb #47f6222f
@@ -527,6 +529,19 @@ def _solve_batch(M, mu, nu, lv, low, high, pads, o):
     *tensors, ran = zip(*solved)
     return [t[0] if len(t) == 1 else torch.cat(t) for t in tensors], max(ran)
 
+# %% ../nbs/31_transport.ipynb #51f81457
+def _solve_unread(M, mu, nu, lv, masks, pads, o):
+    "The same without a look at any number: in the log domain, and what is not finite is set aside on the device"
+    bad = ~torch.stack([x.detach().flatten(1).isfinite().all(1) for x in (M, mu, nu)]).all(0)
+    M, mu, nu = _set_aside(bad, M, mu, nu, *masks)
+    B, N, K = M.shape
+    with torch.no_grad():
+        L = M*(-1/o.eps)
+        if pads is not None: L.masked_fill_(pads, 0)
+    r, c = M.new_zeros(B, 1, N), M.new_zeros(B, 1, K)
+    *tensors, ran = SinkhornFunction.apply(M, mu, nu, L, r, c, lv, replace(o, tol=0., pads=pads, log=True))
+    return [t.masked_fill(bad.view(-1, *[1]*(t.ndim - 1)), math.nan) for t in tensors], ran
+
 # %% ../nbs/31_transport.ipynb #650e5355
 def sinkhorn(
     M:Tensor, # cost: (B, N, M); float16 and bfloat16 are solved in float32
@@ -542,16 +557,21 @@ def sinkhorn(
     mask_t:Optional[Tensor]=None, # True where a column is a real token: (B, M) bool
     method:str='auto', # 'scaling' (fast), 'log' (any cost), 'auto': the first for every sample for which it is safe
     rho:Optional[float]=None, # penalty rho KL on the marginals, in units of the cost; None: the marginals are met
+    waits:bool=True, # False: no number is read from a GPU, so that it is never waited for; masses must make sense, see below
 ) -> SinkhornResult: # gradients flow from `value` and `plan` to M, mu and nu
     "Entropic optimal transport of a batch. NaN or infinity stay in their sample. Raises `TransportError` for input that makes no sense."
-    _check_options(M, eps, max_iter, tol, grad, method, rho)
+    _check_options(M, eps, max_iter, tol, grad, method, rho, waits)
     slack = 1e-2 if any(x is not None and x.dtype in (torch.float16, torch.bfloat16) for x in (mu, nu)) else 1e-4
     M = _wide(M)
-    mu, nu = _marginal(mu, mask_s, M, 'mu', 1), _marginal(nu, mask_t, M, 'nu', 2)
+    mu, nu = _marginal(mu, mask_s, M, 'mu', 1, waits), _marginal(nu, mask_t, M, 'nu', 2, waits)
     if grad == 'none': M, mu, nu = M.detach(), mu.detach(), nu.detach()
     M, lv, pads, mask_s, mask_t = _without_padding(M, mu, nu, mask_s, mask_t)
+    if init is not None: lv = _warm_start(init, mu.detach(), nu.detach(), eps)
+    o = SolverOptions(eps, max_iter, tol, grad, method, 1. if rho is None else rho/(rho + eps))
+    if not waits:
+        tensors, ran = _solve_unread(M, mu, nu, lv, (mask_s, mask_t), pads, o)
+        return SinkhornResult(*tensors, ran, tensors[-1] <= tol)
     with torch.no_grad():
-        if init is not None: lv = _warm_start(init, mu, nu, eps)
         checks = torch.stack([mu.amin(1), mu.sum(1), nu.amin(1), nu.sum(1), M.amin((1, 2)), M.amax((1, 2))]).cpu()
     _check_masses(*checks[:4], slack, rho)
     bad = ~checks.isfinite().all(0)
@@ -559,7 +579,7 @@ def sinkhorn(
     if rho is not None: # unequal masses drive the potentials apart
         high = torch.maximum(high, -low) + .5*rho*(checks[1]/checks[3]).log().abs().masked_fill(bad, 0)
     if bad.any(): M, mu, nu = _set_aside(bad.to(M.device), M, mu, nu, mask_s, mask_t)
-    o = SolverOptions(eps, max_iter, tol, grad, method, 1. if rho is None else rho/(rho + eps), bool((checks[[0, 2]] < TINY).any()))
+    o = replace(o, massless=bool((checks[[0, 2]] < TINY).any()))
     tensors, ran = _solve_batch(M, mu, nu, lv, low, high, pads, o)
     if bad.any(): tensors = [t.masked_fill(bad.to(t.device).view(-1, *[1]*(t.ndim - 1)), math.nan) for t in tensors]
     return SinkhornResult(*tensors, ran, tensors[-1] <= tol)

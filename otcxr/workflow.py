@@ -139,7 +139,7 @@ def questions_of(self:Profile, where, data) -> list: # of `Job`
             probes.append(Job(kind, who, [m, s, where], fingerprint([probing, about]), needs))
             if m in self.ablations or m in self.supervised and not where: continue
             for q in self.shares(where):
-                for l in self.label_seeds:
+                for l in self.draws(q):
                     about_q = f'{who}-{100*q:g}pct-labels{l}'
                     tuned.append(Job(f'{prefix}finetune', about_q, [m, s, q, l, where], fingerprint([tuning, about]), needs))
     return tuned + probes # in this order: what labels have trained is asked too

@@ -94,9 +94,9 @@ class SpeedClock(TrainingClock):
         return make.inputs(make.make(images, index, 0), images, index, 0)
 
     def __call__(self):
-        began, work = time.perf_counter(), time.process_time()
+        began, work = time.perf_counter(), time.thread_time() # of the thread that leads
         with self.memory: seconds = super().__call__()
-        share = (time.process_time() - work)/(time.perf_counter() - began)/torch.get_num_threads()
+        share = (time.thread_time() - work)/(time.perf_counter() - began)
         self.rounds.append(dict(step=seconds, wait=self.waited, views=timed(self.make_views)(), share=share))
         return seconds
 
@@ -120,9 +120,9 @@ def fitting_batch(
     if device.type == 'cuda' or n <= least: return n
     clock = TrainingClock(bench_config(cfg, least), data, 1, device)
     clock()
-    began = time.process_time() # what others compute meanwhile does not count
+    began = time.thread_time() # what others compute meanwhile does not count
     clock()
-    each = (time.process_time() - began)/torch.get_num_threads()/least
+    each = (time.thread_time() - began)/least
     while n//2 >= least and n*each > seconds: n //= 2
     return n
 
@@ -163,13 +163,13 @@ def measure(
 ) -> pd.DataFrame: # a row a method: images_s with the interval of its median (low, high), shares waiting and views, memory_MB ...
     "Time steps of trainings in turn. Raises `OtcxrError` for data without images for a batch"
     device, clocks, rows = torch.device(device or default_device()), {}, {}
+    def images(cfg): return bench_images(4*cfg.batch_size, cfg.data_size or max(128, cfg.size)) if data is None else data
+    fit = {k: fitting_batch(cfg, images(cfg), seconds/(6*len(cfgs)), device) for k, cfg in cfgs.items()}
+    if device.type != 'cuda': fit = {k: min(n, *fit.values()) for k, n in fit.items()} # the same for all
     for name, cfg in cfgs.items():
-        size = cfg.data_size or max(128, cfg.size)
-        images = bench_images(4*cfg.batch_size, size) if data is None else data
-        n = fitting_batch(cfg, images, seconds/(6*len(cfgs)), device)
-        own = bench_config(cfg, n)
-        clocks[name] = SpeedClock(own, images, device)
-        rows[name] = own, images, device, cfg.batch_size
+        own, used = bench_config(cfg, fit[name]), images(cfg)
+        clocks[name] = SpeedClock(own, used, device)
+        rows[name] = own, used, device, cfg.batch_size
     first = sum(clock() for clock in clocks.values()) # is not kept, nor is the first of `in_turn`
     in_turn(clocks, min(max(3, int(seconds/first) - 2), 25))
     return pd.DataFrame([speed_row(k, clocks[k], *rows[k]) for k in cfgs])
@@ -251,7 +251,7 @@ def save_devices(
 
 # %% ../nbs/42b_bench.ipynb #0101b534
 NOT_MEASURED = 'not measured'
-BUSY = .8 # share of its cores below which a process was disturbed
+BUSY = .8 # share of the time with a core, below which a process was disturbed
 
 def devices_table(
     rows:pd.DataFrame, # results/benchmarks/devices.csv
@@ -267,7 +267,7 @@ def devices_table(
         own = rows[same].sort_values('images_s')
         if not len(own): return NOT_MEASURED
         r = own.iloc[-1]
-        busy = f', with {r.cpu_share:.0%} of the cores' if r.cpu_share < BUSY else ''
+        busy = f', with a core {r.cpu_share:.0%} of the time' if r.cpu_share < BUSY else ''
         return f'{r.images_s:,.1f} (batch {r.batch}, {r.precision}{busy})'
     return pd.DataFrame({d: [cell(m, d) for m in cfgs] for d in columns}, index=pd.Index([*cfgs], name='images a second'))
 
@@ -288,7 +288,7 @@ def print_speed(
         print(f'batches of {r.batch_asked} would take too long here, {speed.batch[less].min()} were taken: '
               'the optimiser works as long for fewer images, so with the full batch it is rather faster')
     share = speed.cpu_share.median()
-    if share < BUSY: print(f'the machine is busy: this process had {share:.0%} of its cores. Alone it would be faster; measure again then')
+    if share < BUSY: print(f'the machine is busy: this process had a core {share:.0%} of the time. Alone it is faster: measure again then')
 
 # %% ../nbs/42b_bench.ipynb #25dccc3c
 def print_runs(

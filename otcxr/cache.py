@@ -8,8 +8,8 @@ Docs: https://otcxr.github.io/otcxr/cache.html.md"""
 __all__ = ['HEADER', 'file_hash', 'load_one', 'npy_header', 'array_files', 'plan_cache', 'need_same_plan', 'Journal', 'write_all',
            'partial_folder', 'how_far', 'wait_for_lock', 'alone', 'disk_full_as_error', 'boxes_in_square',
            'boxes_as_fractions', 'CacheBuild', 'n_cores', 'mask_word', 'is_cache', 'open_cache', 'map_array',
-           'read_text_columns', 'cache_table', 'source_files', 'file_states', 'read_sources', 'changed_sources',
-           'other_images', 'set_aside', 'open_same', 'build_cache', 'save_cache']
+           'read_text_columns', 'cache_table', 'source_files', 'sources_by_row', 'file_states', 'read_sources',
+           'changed_sources', 'other_images', 'set_aside', 'open_same', 'build_cache', 'save_cache']
 
 # %% ../nbs/15_cache.ipynb #e3fe93d4
 import contextlib
@@ -116,7 +116,7 @@ def plan_cache(
 
 # %% ../nbs/15_cache.ipynb #a1aec850
 _OPTIONS = {'size': None, 'crop': None, 'window': None, 'findings': None, 'source': None, # and what an old manifest means
-            'masks': [], 'body_parts': []}
+            'masks': [], 'body_parts': [], 'shard': None}
 
 def need_same_plan(
     old:dict, # of a cache, finished or not
@@ -311,6 +311,7 @@ def boxes_as_fractions(
 class CacheBuild:
     "A cache in the making: a table, the plan, and the hidden folder in which it grows"
     block = 256 # images between two lines of the journal
+    keeps = () # of its working files, those that stay in the finished folder
 
     def __init__(self,
         table:pd.DataFrame, # ordered by split, of `plan_cache`
@@ -406,12 +407,12 @@ def final_table(self:CacheBuild,
     "The tables of the cache. Raises `OtcxrError` where no file can be used"
     table, skipped, shapes = self.table, journal.skipped, journal.shapes
     aside = table.loc[list(skipped), ['image_id', 'path']].assign(reason=list(skipped.values()))
-    if len(aside) == len(table):
+    if len(aside) == len(table) and 'shard' not in self.plan:
         shutil.rmtree(self.folder, ignore_errors=True)
         first = '; '.join(f'{p}: {r}' for p, r in aside[['path', 'reason']].values[:3])
         raise OtcxrError(f'none of the {len(table):,} files can be used: {first}')
     t = table.drop(index=list(skipped))
-    t['height'], t['width'] = np.array(shapes).T
+    t['height'], t['width'] = np.array(shapes, int).reshape(-1, 2).T
     t['source_sha256'] = journal.hashes
     for k in self.plan['masks']: t[f'mask:{k}'] = [mask_word(m) for m in t[f'mask:{k}']]
     if 'boxes_px' in t:
@@ -450,7 +451,7 @@ def finish(self:CacheBuild, journal):
             f.write(npy_header((len(table), size, size), dtype))
             f.flush()
             os.fsync(f.fileno())
-    hashes = {file: fingerprint(self.folder/file) for file in ('table.csv', 'skipped.csv', *arrays)}
+    hashes = {file: fingerprint(self.folder/file) for file in ('table.csv', 'skipped.csv', *self.keeps, *arrays)}
     text = [c for c in table if not pd.api.types.is_numeric_dtype(table[c])]
     counts = dict(images=len(table), skipped=len(aside), patients=int(table.patient_id.nunique()),
                   splits={s: int((table.split == s).sum()) for s in SPLITS}, text=text, hashes=hashes)
@@ -460,7 +461,7 @@ def finish(self:CacheBuild, journal):
 def rename(self:CacheBuild):
     "The last step: the finished folder, cleared of journal and half-written files, takes its name"
     for p in self.folder.iterdir():
-        if p.name == 'journal.jsonl' or is_temporary(p.name, ('*.csv', 'manifest.json')): p.unlink()
+        if p.name == 'journal.jsonl' and p.name not in self.keeps or is_temporary(p.name, ('*.csv', 'manifest.json')): p.unlink()
     if self.out.is_dir(): self.out.rmdir()
     os.replace(self.folder, self.out)
 
@@ -532,9 +533,15 @@ def source_files(
     table:pd.DataFrame, # of `plan_cache`
 ) -> list: # paths: of the images, then of the files of masks
     "Every file that a cache is made of, in the order of its table"
+    return sources_by_row(table).tolist()
+
+def sources_by_row(
+    table:pd.DataFrame, # of `plan_cache`
+) -> pd.Series: # of `source_files`, under the label of the row that each belongs to
+    "Whose each of the files is"
     masks = pd.concat([table[c] for c in table if c.startswith('mask:')] or [pd.Series(dtype=object)])
-    named = [str(m) for m in masks if isinstance(m, (str, Path)) and str(m) not in ('', 'empty') and not str(m).startswith('rle:')]
-    return [*map(str, table.path), *named]
+    named = [isinstance(m, (str, Path)) and str(m) not in ('', 'empty') and not str(m).startswith('rle:') for m in masks]
+    return pd.concat([table.path, masks[named]]).astype(object).map(str)
 
 def file_states(
     files, # paths
@@ -635,6 +642,7 @@ def build_cache(
     name=None, # else as the reader says, or the folder's
     patients=None, # whose patients the ids are, see `otcxr.overlap`; else as the reader says
     body_parts=(), # words for the chest in DICOM files, beside those that `otcxr.dicom.names_chest` knows
+    builder=CacheBuild, # what becomes of the ordered table, its plan and the folder; `otcxr.shards` has others
 ) -> Radiographs: # memory-mapped; `skipped` lists the files that were set aside, with the reason
     """Shrink all images of a table into one memory-mapped array.
     A call that was killed is continued by the same call; a finished cache is opened, or made again below `cache_home` where files have
@@ -644,7 +652,8 @@ def build_cache(
     if out.is_symlink(): out = Path(os.path.realpath(out)) # the cache lies where the link leads; one in a circle leads to itself
     table, plan = plan_cache(table, name or table.attrs.get('name', out.name), size, crop, window, findings, patients,
                              body_parts)
-    build = CacheBuild(table, plan, out)
+    build = builder(table, plan, out)
+    out = build.out
     if is_cache(out) and build.still_valid(): return open_same(out, plan)
     with disk_full_as_error(out, build.bytes_needed):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -128,6 +128,7 @@ def content_hash(
     least:int=8, # grey values between the darkest and the brightest pixel
 ) -> np.ndarray: # (N,) text; '' for an image that shows nothing
     "`pixel_hash`, of images that show something"
+    images = np.asarray(images) # each row of a memory map costs more than its pixels
     hashes = pixel_hash(images).astype(object)
     hashes[[int(x.max()) - int(x.min()) < least for x in images]] = ''
     return hashes

@@ -199,7 +199,8 @@ def to_uint8(
     step = int(max(1, (x.size/1e6)**.5)) # about a million pixels are enough for a percentile
     low, high = np.percentile(x[::step, ::step], window)
     if high <= low: low, high = int(x.min()), int(x.max())
-    return np.rint((x.astype(np.float32) - low).clip(0, high - low)*(255/(high - low))).astype(np.uint8)
+    values = np.arange(2**16).astype(np.float32) # 65,536 values are calculated, not millions of pixels
+    return np.rint((values - low).clip(0, high - low)*(255/(high - low))).astype(np.uint8)[x]
 
 # %% ../nbs/10_pixels.ipynb #930d9afd
 def frame_of(

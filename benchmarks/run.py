@@ -1,7 +1,7 @@
 """Every number that the project states about speed, memory and numerical agreement, with its target: `python benchmarks/run.py`.
 
 Both sides of a ratio are measured in this process, in turn; medians are printed. Exits with status 1 if a target is missed.
-`--quick` only shows that everything runs; `--only agreement|transport|views|step|metrics` picks a group; `--save` keeps the table with its provenance in results/benchmarks."""
+`--quick` only shows that everything runs; `--only agreement|transport|views|step|metrics|cache` picks a group; `--save` keeps the table with its provenance in results/benchmarks."""
 import argparse
 import importlib
 import sys
@@ -12,7 +12,7 @@ import torch
 
 from otcxr.provenance import provenance, save_table
 
-GROUPS = ('agreement', 'transport', 'views', 'step', 'metrics')
+GROUPS = ('agreement', 'transport', 'views', 'step', 'metrics', 'cache')
 
 def transport_rows(quick):
     "The rows of benchmarks/transport.py in the form of the other groups: speed, and peak memory where it has a target."

@@ -468,8 +468,8 @@ def rename(self:CacheBuild):
     os.replace(self.folder, self.out)
 
 # %% ../nbs/15_cache.ipynb #29664dbd
-NETWORK = ('nfs', 'nfs4', 'cifs', 'smb3', 'smbfs', 'lustre', 'gpfs', 'beegfs', 'ceph', 'afs', 'panfs', 'wekafs', '9p', 'fuse.sshfs',
-           'fuse.ceph', 'fuse.glusterfs', 'fuse.rclone', 'fuse.s3fs', 'fuse.gcsfuse', 'fuse.davfs', 'davfs') # file systems that another machine serves
+NETWORK = '''nfs nfs4 cifs smb3 smbfs lustre gpfs beegfs ceph afs panfs wekafs 9p davfs
+    fuse.sshfs fuse.ceph fuse.glusterfs fuse.rclone fuse.s3fs fuse.gcsfuse fuse.davfs'''.split() # file systems that another machine serves
 SLOW = 1000 # images a second; a GPU trains on more
 
 def network_file_system(

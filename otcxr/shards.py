@@ -37,6 +37,7 @@ from otcxr.cache import (
     sources_by_row,
     write_all,
 )
+
 from .collection import Radiographs
 from .core import OtcxrError, atomic_path, few, progress_bar
 from .provenance import fingerprint

@@ -1,8 +1,8 @@
 """Every number that the project states about speed, memory and numerical agreement, with its target: `python benchmarks/run.py`.
 
 Both sides of a ratio are measured in this process, in turn; medians are printed. Exits with status 1 if a target is missed.
-`--quick` only shows that everything runs; `--only agreement|transport|views|step|metrics|tries` picks groups (tries: what was tried for transport and is not
-kept; it needs a C++ compiler). `--save` keeps the table with its provenance in results/benchmarks: all groups as speed.csv, some under their own names."""
+`--quick` only shows that everything runs; `--only agreement|transport|views|step|metrics|cache|tries` picks groups (cache: of image
+files; tries: what was tried for transport and is not kept; it needs a C++ compiler). `--save` keeps the table with its provenance in results/benchmarks: all groups as speed.csv, some under their own names."""
 import argparse
 import importlib
 import sys
@@ -14,7 +14,7 @@ import torch
 from otcxr.provenance import provenance, save_table
 
 GROUPS = ('agreement', 'transport', 'views', 'step', 'metrics')
-MORE = ('tries',) # that are asked for by name
+MORE = ('cache', 'tries') # that are asked for by name
 
 def transport_rows(quick):
     "The rows of benchmarks/transport.py in the form of the other groups: speed, and peak memory where it has a target."

@@ -678,6 +678,7 @@ def data_cache_command(
     size:Pixels=128, # side of the images
     crop:Annotated[str, dict(choices=('frame', 'center'))]='frame', # whole image filled up with black, or its central square
     workers:Number=None, # threads; default: all cores
+    shard:Annotated[str, dict(metavar='K/N')]=None, # make part K of N, as one of several machines; without it, parts are joined
     partial:bool=False, # go on without images that have no file, as in a part of a download
     images:Images=None,
     id:Column=None, # a CSV file of your own: column of the image ids (default: image_id)
@@ -696,18 +697,20 @@ def data_cache_command(
     "Read all images once, into a folder that every command opens at once. The folder is what every command takes as --data. "\
     "Files that cannot be used are set aside and listed in skipped.csv. A call that was interrupted is continued by the same call"
     from otcxr.datasets import load_radiographs
+    from otcxr.shards import where_it_is
     options = reader_options(mask, images=images, id=id, patient=patient, file=file, split=split, view=view, findings=findings,
-                             uncertain=uncertain, boxes=boxes, keep=keep, body_parts=body_part,
+                             uncertain=uncertain, boxes=boxes, keep=keep, body_parts=body_part, shard=shard,
                              missing='drop' if partial else None)
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', '(?s).*are set aside and not used') # they are listed below
         d = load_radiographs(path, size, crop, out, workers, patients=patients, **options)
     print(f"{d}\n{d.table.attrs['origin']}" if d.table.attrs.get('origin') else d)
     for r in d.skipped.head(10).itertuples(): print(f'set aside: {r.path}: {r.reason}')
-    listed = f', listed in {out}/skipped.csv' if len(d.skipped) else ''
+    folder, said = where_it_is(out, shard)
+    listed = f', listed in {folder}/skipped.csv' if len(d.skipped) else ''
     if d.skipped.reason.str.contains('is no chest image').any():
         print('where these are chest images, name the word in the header, for a cache of its own: --body-part WORD')
-    print(f'{len(d.skipped):,} files set aside{listed}; the cache is {out}')
+    print(f'{len(d.skipped):,} files set aside{listed}; {said}')
 
 # %% ../nbs/70_cli.ipynb #218128f6
 @command('data nih128')

@@ -6,12 +6,14 @@ Docs: https://otcxr.github.io/otcxr/shards.html.md"""
 
 # %% auto #0
 __all__ = ['read_shard', 'shard_rows', 'shards_folder', 'shard_folder', 'shards_there', 'shard_plan', 'need_same_cut',
-           'missing_shards', 'ShardBuild', 'JoinBuild', 'remove_shards', 'append_array', 'shard_record', 'build_shards']
+           'missing_shards', 'ShardBuild', 'JoinBuild', 'remove_shards', 'append_array', 'shard_record', 'build_shards',
+           'where_it_is']
 
 # %% ../nbs/15a_shards.ipynb #d5e44916
 import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -35,6 +37,7 @@ from otcxr.cache import (
     sources_by_row,
     write_all,
 )
+
 from .collection import Radiographs
 from .core import OtcxrError, atomic_path, few, progress_bar
 from .provenance import fingerprint
@@ -266,3 +269,15 @@ def build_shards(
         return (JoinBuild if shards_there(out) else CacheBuild)(table, plan, out)
     if shard is not None: read_shard(shard)
     return build_cache(table, out, size, crop, builder=builder, **kwargs)
+
+def where_it_is(
+    out, # the whole cache's folder
+    shard:str|None=None, # that was made; None: the whole
+) -> tuple: # its folder; a sentence about it and about what is left to do
+    "What `build_shards` has made"
+    out = Path(os.path.realpath(out) if os.path.islink(out) else out)
+    if shard is None or is_cache(out): return str(out), f'the cache is {out}'
+    k, n = read_shard(shard)
+    folder, left = shard_folder(out, k, n), missing_shards(out, n)
+    then = f'missing: {few(left, 12)}' if left else 'all are there: the same command without --shard joins them'
+    return str(folder), f'shard {k} of {n} is {folder}; {then}'

@@ -28,7 +28,7 @@ from fastcore.basics import listify, patch
 from fastcore.meta import delegates
 
 from .boxes import box_table, refuse_boxes, sound_boxes
-from .cache import build_cache, is_cache, open_cache, source_files
+from .cache import is_cache, open_cache, source_files
 from .collection import Radiographs, how_drawn, need_columns, need_unique, split_patients
 from .core import OtcxrError, cache_home, did_you_mean, few, real_data
 from .files import Files, beside, find_images, need_files, one_file, path_parts, read_csv, read_text, real_paths, same_letters, stem_of
@@ -36,6 +36,7 @@ from .identity import header_patients, image_name, nih_patient
 from .masks import read_mask_file
 from .overlap import namespace
 from .provenance import fingerprint
+from .shards import build_shards
 
 # %% ../nbs/16_sources.ipynb #3ff15427
 SOURCES = {} # name -> Source; filled by `source`
@@ -100,14 +101,15 @@ def load(self:Source,
     progress:bool=True, # see `build_cache`
     patients:str|None=None, # whose patients the ids are, see `otcxr.overlap`; else as the source says
     body_parts=(), # see `build_cache`
+    shard:str|None=None, # '3/10': see `otcxr.shards.build_shards`
     **options, # of `read`
 ) -> Radiographs:
     "The images and the table of the data"
     self.check_options(self.read, options, source)
     table, size = self.read(source, **options), size or 128
     if patients in table: raise OtcxrError(f'{source}: patients={patients!r} is a column: use patient=...')
-    return build_cache(table, cache or cache_folder(table, size, crop, body_parts), size, crop, workers=workers, progress=progress,
-                       patients=patients or self.whose(table), body_parts=body_parts)
+    return build_shards(table, cache or cache_folder(table, size, crop, body_parts), size, crop, shard, workers=workers, progress=progress,
+                        patients=patients or self.whose(table), body_parts=body_parts)
 
 @patch
 def whose(self:Source,

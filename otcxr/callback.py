@@ -69,7 +69,7 @@ class BatchLoader(DataLoader):
             raise OtcxrError(f'batch_size is {bs}: variance and covariance are taken over the images of a batch, so it needs 2 or more')
         super().__init__(data, bs=bs, shuffle=True, drop_last=True, indexed=True, device=device)
         self.seed, self.epoch, self.start, self.waited = seed, 0, 0, 0.
-        self.share = own_share(bs) # what this process takes of a batch: all of it where it is alone
+        self.own = own_share(bs) # what this process takes of a batch: all of it where it is alone
         if not self.steps:
             raise OtcxrError(f'{getattr(data, "name", "data")} has {len(data)} images, fewer than one batch of {bs}: '
                              f'set batch_size to {max(2, len(data))} or less, or add images')
@@ -87,7 +87,7 @@ class BatchLoader(DataLoader):
         order = self.get_idxs()
         for i in range(self.start, self.steps):
             began = time.perf_counter()
-            batch = to_device(self.read(order[i*self.bs:(i + 1)*self.bs][self.share]), self.device)
+            batch = to_device(self.read(order[i*self.bs:(i + 1)*self.bs][self.own]), self.device)
             self.waited += time.perf_counter() - began
             yield batch
 

@@ -36,7 +36,7 @@ class OffDiagonal(torch.autograd.Function):
     @staticmethod
     def forward(ctx, q):
         wide, n = len(q) < q.shape[1], len(q) - 1 # wide: the squares of qq' have the same sum as those of q'q, and are fewer
-        s = (q @ q.T if wide else q.T @ q)/n
+        with torch.autocast(q.device.type, enabled=False): s = (q @ q.T if wide else q.T @ q)/n
         own = q.square().sum(0)/n
         if not wide: s.fill_diagonal_(0)
         ctx.save_for_backward(q, s, own)

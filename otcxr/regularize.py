@@ -46,7 +46,8 @@ class OffDiagonal(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         q, s, own = ctx.saved_tensors
-        product = torch.addcmul(s @ q, q, own, value=-1) if len(q) < q.shape[1] else q @ s
+        with torch.autocast(q.device.type, enabled=False):
+            product = torch.addcmul(s @ q, q, own, value=-1) if len(q) < q.shape[1] else q @ s
         return product.mul_(4*grad/(len(q) - 1))
 
 def covariance_term(

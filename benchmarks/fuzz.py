@@ -162,7 +162,7 @@ OWN = [('mask:lungs', ['rle:200000x200000:0 1', '/dev/zero', 'empty']), ('boxes'
 def make_folder(root, r):
     "Images of known content -> [(path below root, content)]"
     chosen, files = {(r.choice(FOLDERS), s) for s in r.sample(STEMS, r.randint(1, 6))}, []
-    if r.random() < .3: chosen |= {(r.choice(FOLDERS[1:]), s) for _, s in chosen}  # the same names in other folders
+    if r.random() < .3: chosen |= {(r.choice(FOLDERS[1:]), s) for _, s in sorted(chosen)}  # the same names in other folders
     for folder, stem in sorted(chosen):
         name = f'{folder}/{stem}'.strip('/') + r.choice(['.png', '.png', '.jpg', '.PNG', '.dcm'])
         if r.random() < .2: name = unicodedata.normalize('NFD', name)
@@ -208,7 +208,7 @@ def write_table(root, rows, r):
     lines = [order, *map(list, zip(*(columns[c] for c in order)))]
     damage = r.random()
     if damage < .03: lines.append(lines[-1])
-    elif damage < .06: lines[-1] = lines[-1][:-1] + ['0', lines[-1][-1]]
+    elif damage < .06 and len(rows) > 1: lines[-1] = lines[-1][:-1] + ['0', lines[-1][-1]]
     elif damage < .09: lines[0][-1] = lines[0][0]
     elif damage < .12: lines = [line + [''] for line in lines]
     elif damage < .15: lines = [[str(k - 1) if k else ''] + line for k, line in enumerate(lines)]
@@ -220,7 +220,7 @@ def write_table(root, rows, r):
     csv.writer(text, delimiter=r.choice(',' * 60 + ';\t'), lineterminator=r.choice(['\n', '\r\n']), quoting=r.choice([csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL])).writerows(lines)
     encoding, path = r.choice(['utf-8'] * 24 + ['utf-8-sig'] * 9 + ['cp1252', 'utf-16']), root/'l.csv'
     data = text.getvalue().encode(encoding, 'replace')
-    if r.random() < .03: data = data[:r.randrange(len(data))]  # cut off
+    if r.random() < .03: data = data[:r.randrange(len(data))].rstrip(b'\r\n')  # cut off; where a line ends nobody could know it
     if r.random() < .1: path, data = root/'l.csv.gz', gzip.compress(data)
     path.write_bytes(data)
     return path, options, findings

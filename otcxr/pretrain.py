@@ -6,10 +6,10 @@ Docs: https://otcxr.github.io/otcxr/pretrain.html.md"""
 
 # %% auto #0
 __all__ = ['FREE_FIELDS', 'CPU_BF16', 'PRETRAIN_FILES', 'PretrainConfig', 'param_groups', 'adamw', 'lars', 'explain_precision',
-           'pick_precision', 'autocast_of', 'begin_with', 'create_learner', 'layout_of', 'save_weights', 'read_weights',
-           'need_layout', 'load_weights', 'load_model', 'PretrainResult', 'drop_checkpoint', 'read_pretraining',
-           'need_no_weights', 'save_pretraining', 'pretrain_line', 'start_line', 'seen_by', 'need_same_start',
-           'enter_folder', 'pretrain', 'Clock', 'step_times']
+           'pick_precision', 'autocast_of', 'begin_with', 'compile_encoders', 'create_learner', 'layout_of',
+           'save_weights', 'read_weights', 'need_layout', 'load_weights', 'load_model', 'PretrainResult',
+           'drop_checkpoint', 'read_pretraining', 'need_no_weights', 'save_pretraining', 'pretrain_line', 'start_line',
+           'seen_by', 'need_same_start', 'enter_folder', 'pretrain', 'Clock', 'step_times']
 
 # %% ../nbs/42_pretrain.ipynb #74dfc5b7
 from otcxr.callback import (
@@ -107,6 +107,7 @@ class PretrainConfig(Config):
     clip: Optional[float] = None # longest gradient that is let through; None: no clipping
     # of the forward pass in training; auto: bf16 where the processor multiplies it in hardware, else fp32
     precision: Literal['auto', 'fp32', 'bf16'] = 'auto'
+    compile: bool = False # of the network by torch.compile: some minutes at the start, for long runs on a GPU
     seed: int = 0
     log_every: int = 10 # steps between two rows of history.csv
     checkpoint_minutes: float = 5. # longest time between two checkpoints; one is written after every epoch too
@@ -231,6 +232,14 @@ def begin_with(
         if m is model.encoder: warn_of_stride(m, source)
     return dict(init=init or 'a module', **about)
 
+# %% ../nbs/42_pretrain.ipynb #7eac0baa
+def compile_encoders(
+    model, # of `create_model`
+):
+    "Let torch.compile translate every encoder at its first batch. Names of weights stay what they are"
+    for m in model.modules():
+        if isinstance(m, Encoder): m.compile()
+
 # %% ../nbs/42_pretrain.ipynb #42a00001
 def create_learner(
     cfg:PretrainConfig, # what to do
@@ -251,6 +260,7 @@ def create_learner(
     model = create_model(cfg.model, cfg.size)
     begun = None if source is None else begin_with(model, source, cfg.init)
     model.to(device)
+    if cfg.compile: compile_encoders(model)
     together = [ManyProcesses()] if world_size() > 1 else []
     if together: share_batch_norm(model)
     schedule = partial(lr_at, total=cfg.epochs*loader.steps, warmup=round(cfg.warmup_epochs*loader.steps), lr=cfg.top_lr)

@@ -142,7 +142,7 @@ class MaskLoader(BatchLoader):
         return self.total
 
     def get_idxs(self): return mask_order(*self.rows, self.share, self.steps*self.bs, self.seed)
-    def read(self, idx): return self.dataset.batch(idx), mask_batch(self.dataset, self.mask, idx)
+    def read(self, idx): return super().read(idx)[0], mask_batch(self.dataset, self.mask, idx)
 
 # %% ../nbs/56_segment.ipynb #12317aad
 class MaskViews(Callback):

@@ -6,8 +6,9 @@ Docs: https://otcxr.github.io/otcxr/distributed.html.md"""
 
 # %% auto #0
 __all__ = ['world_size', 'rank', 'own_share', 'whole_sum', 'whole_mean', 'whole_var', 'whole_std', 'whole_batch', 'whole_output',
-           'solve_together', 'WholeBatchNorm', 'share_batch_norm', 'average_gradients', 'averaged', 'copy_first',
-           'launched', 'is_other', 'Elsewhere', 'agreed', 'first_then_others', 'told_of_loss', 'process_group']
+           'told_by_all', 'solve_together', 'WholeBatchNorm', 'share_batch_norm', 'average_gradients', 'averaged',
+           'copy_first', 'launched', 'is_other', 'Elsewhere', 'agreed', 'first_then_others', 'told_of_loss',
+           'process_group']
 
 # %% ../nbs/32a_distributed.ipynb #5f15fe49
 import os
@@ -106,6 +107,14 @@ def whole_output(
     "What a network says of the whole batch: `whole_batch` of every tensor."
     if world_size() == 1: return out
     return replace(out, **{k: whole_batch(v) for k, v in vars(out).items() if torch.is_tensor(v)})
+
+def told_by_all(
+    value, # of this process, anything that can be pickled
+) -> list: # one of each process, in their order
+    "What every process has to say"
+    told = [value]*world_size()
+    if world_size() > 1: dist.all_gather_object(told, value)
+    return told
 
 # %% ../nbs/32a_distributed.ipynb #f04fa3f3
 def solve_together(
@@ -211,8 +220,7 @@ def agreed():
         if world_size() == 1: raise
         failed = e
     if world_size() == 1: return
-    told = [None]*world_size()
-    dist.all_gather_object(told, None if failed is None else str(failed) or type(failed).__name__)
+    told = told_by_all(None if failed is None else str(failed) or type(failed).__name__)
     bad = [r for r, text in enumerate(told) if text is not None]
     if not bad: return
     if bad[0] == rank(): raise failed

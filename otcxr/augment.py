@@ -288,8 +288,8 @@ def normal_noise(
     return torch.cat([torch.randn(each, generator=torch.Generator(device).manual_seed(s), device=device) for s in seeds])
 
 # %% ../nbs/20_augment.ipynb #6e62b3a6
-def _photometry(x, cfg, u, view, seeds):
-    "Everything after the crop, in place where it can be: `x` in [0, 1] (B, 1, S, S), `u` uniform (B, 8), `seeds` of the noise"
+def _photometry(x, cfg, u, view, noise):
+    "Everything after the crop, in place where it can be: `x` in [0, 1] (B, 1, S, S), `u` uniform (B, 8), `noise` draws the noise"
     def uniform(col, half): return torch.where(u[:, 0] < cfg.jitter, half*(2*u[:, col] - 1), 0.)
     if cfg.jitter and (cfg.brightness or cfg.contrast or cfg.gamma):
         gamma = uniform(3, cfg.gamma).exp() if cfg.gamma else None
@@ -298,9 +298,7 @@ def _photometry(x, cfg, u, view, seeds):
         sigma = (cfg.sigma[0] + (cfg.sigma[1] - cfg.sigma[0])*u[:, 5])*cfg.size/224
         x = gaussian_blur(x, torch.where(u[:, 4] < cfg.blur[view], sigma, 0.), math.ceil(4*cfg.sigma[1]*cfg.size/224))
     if cfg.solarize[view]: x = solarize(x, u[:, 6] < cfg.solarize[view])
-    if cfg.noise:
-        e = normal_noise(x.shape, seeds, x.device)
-        x = x.add_(e.mul_(cfg.noise*u[:, 7, None, None, None])).clamp_(0, 1)
+    if cfg.noise: x = x.add_(noise().mul_(cfg.noise*u[:, 7, None, None, None])).clamp_(0, 1)
     return x
 
 def make_view(
@@ -308,15 +306,18 @@ def make_view(
     cfg: Augment, # what to do
     generator: torch.Generator | ImageSeeds | None = None, # source of randomness; None: torch's default on the CPU
     view: int = 0, # 0: view s, 1: view t (they differ in `cfg.blur` and `cfg.solarize`)
+    part: tuple | None = None, # (n, slice): `x` is this slice of a batch of n images, for all of which `generator` draws
 ) -> Views: # standardised views with their geometry
     "One random view of every image, made on the device of the images. Raises `OtcxrError` for what is not a batch of one-channel images"
     with torch.no_grad(), torch.autocast(x.device.type if isinstance(x, torch.Tensor) else 'cpu', enabled=False):
         x = _unit(x)
-        u, seeds = draw_numbers(generator, len(x), 2*TRIES + 12, view)
-        u = u.to(x.device)
+        n, own = part or (len(x), slice(None))
+        u, seeds = draw_numbers(generator, n, 2*TRIES + 12, view)
+        u = u[own].to(x.device)
         theta = random_theta(cfg, x.shape[-2:], u)
         v = sample_view(x, theta, cfg.size)
-        v = _photometry(v, cfg, u[:, 2*TRIES+4:], view, seeds)
+        def noise(): return normal_noise((n, *v.shape[1:]), seeds, x.device)[own]
+        v = _photometry(v, cfg, u[:, 2*TRIES+4:], view, noise)
         return Views(v.sub_(MEAN).div_(STD), theta)
 
 # %% ../nbs/20_augment.ipynb #10cc5464

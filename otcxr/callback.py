@@ -134,7 +134,7 @@ class ResumableLearner(Learner):
         **kwargs, # of fastai's `Learner`
     ):
         super().__init__(dls, model, wd_bn_bias=True, train_bn=False, **kwargs)
-        self.autocast, self.step, self.line = autocast, 0, noop
+        self.autocast, self.step, self.line, self.parts = autocast, 0, noop, {}
         self.recorder.train_metrics, self.recorder.valid_metrics = True, False
 
     def batch_loss(self): return self.loss_func(self.pred, *self.yb) # 0-d tensor
@@ -169,7 +169,7 @@ class PretrainLearner(ResumableLearner):
         **kwargs, # of fastai's `Learner`
     ):
         super().__init__(dls, model, autocast, loss_func=lambda out, idx: model.loss(out)['loss'], **kwargs)
-        self.parts, self.monitored, self.said, self.views, self.grad_norm = {}, {}, {}, None, math.nan
+        self.monitored, self.said, self.views, self.grad_norm = {}, {}, None, math.nan
 
     def batch_loss(self): # 0-d tensor; all parts in `self.parts`
         self.parts, self.monitored, self.said = self.model.loss(self.pred), {}, {}
@@ -189,7 +189,7 @@ class ManyProcesses(Callback):
     def before_fit(self): copy_first(self.model)
 
     def after_loss(self):
-        self.learn.parts = averaged(self.parts)
+        self.learn.parts = averaged(self.parts | dict(loss=self.loss)) # where the loss has no parts: itself
         self.learn.loss = self.parts['loss']
 
     def after_backward(self): average_gradients(self.model)
@@ -295,10 +295,10 @@ class Accumulate(GradientAccumulation):
 
     def state_dict(self):
         grads = {k: p.grad for k, p in self.model.named_parameters() if p.grad is not None}
-        return dict(count=self.count, grads=grads if self.count else {})
+        return dict(count=self.count*world_size(), grads=grads if self.count else {})
 
     def load_state_dict(self, state):
-        self.count = state['count']
+        self.count = state['count']//world_size()
         for k, p in self.model.named_parameters(): p.grad = state['grads'].get(k)
 
 def accumulated(

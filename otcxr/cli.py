@@ -174,7 +174,7 @@ def run_command(
     finally: sys.stdout.flush()
 
 # %% ../nbs/70_cli.ipynb #e3c902c3
-TOGETHER = ('pretrain',) # commands that `torchrun` may start several times
+TOGETHER = ('pretrain', 'finetune') # commands that `torchrun` may start several times
 RESUMED = ('pretrain', 'finetune', 'segment', 'data cache', 'reproduce') # commands that keep what they have done when they are interrupted
 
 def main(
@@ -384,13 +384,14 @@ def probe_command(
 @command('finetune', examples="""  otcxr finetune random runs/mine --data ~/nih --fractions 1 10 100 --seeds 0 1 2 --out runs/finetune
   otcxr finetune random runs/mine --set freeze=true --out runs/head     train the head only
   otcxr finetune --show-config > my.yaml                                write a configuration, then edit it
+  torchrun --nproc-per-node 4 -m otcxr finetune runs/mine --data ~/nih  on four GPUs, which share each batch
 The same command again continues what was interrupted, exactly; finished runs are read.""")
 def finetune_command(
     weights:Annotated[str, WEIGHTS, dict(nargs='*', metavar='WEIGHTS', opt=False)],
     data:Data=None, # as for pretrain; default: the data of the first weights' run
     size:Pixels=None, # side at which the network sees the images; default: the configuration's
     epochs:Number=None, # passes over the labelled images
-    batch_size:Number=None, # images of a batch
+    batch_size:Number=None, # images of a batch, which several processes share
     accumulate:Accumulate=None,
     precision:Precision=None,
     fractions:Percent=(100.,),

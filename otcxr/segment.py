@@ -54,6 +54,7 @@ from .config import Config
 from .core import OtcxrError, atomic_path, default_device, get_rng_state, plain_name, set_rng_state
 from .datasets import load_radiographs
 from .dice import compare_segments, dice_table, mask_sums, need_positive, segment_metrics
+from .distributed import launched, world_size
 from .encoder import Encoder
 from .encoders import leak_of, load_encoders, seen_after, seen_by_network
 from .features import encoder_key
@@ -484,6 +485,8 @@ def segment(
     seen:Optional[pd.DataFrame]=None, # what the encoder was trained on, of `otcxr.encoders.seen_by_network`
 ) -> Segmentation:
     "Train a U-Net, choose threshold and smallest area on validation, measure `split` once. Raises `OtcxrError` for bad input"
+    if launched() or world_size() > 1:
+        raise OtcxrError('segmentation works in one process: start it without torchrun; pre-training and fine-tuning work in several')
     start, cfg, device = time.time(), cfg or SegmentConfig(), torch.device(device or default_device())
     need_logger(log, out)
     progress, rows = pick_progress(progress), need_masks(data, mask, cfg, split)

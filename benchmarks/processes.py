@@ -59,7 +59,7 @@ def numbers(folder, base):
     found = {}
     for file in sorted((folder/'results'/base).glob('*.csv')):
         table = pd.read_csv(file).drop(columns='seed', errors='ignore')
-        words = table.select_dtypes(exclude='number').astype(str).agg(' | '.join, axis=1)
+        words = table.select_dtypes(exclude='number').fillna('').apply(lambda row: ' | '.join(map(str, row)), axis=1)
         for column in table.select_dtypes('number'):
             for place, (row, value) in enumerate(zip(words, table[column])): found[file.stem, row, place, column] = value
     return pd.Series(found, dtype=float)

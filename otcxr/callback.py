@@ -70,11 +70,11 @@ def held_images(
     return data.batch(np.arange(len(data))).to(device) if hold else None
 
 def move(
-    batch, # tuple of tensors
+    x:torch.Tensor, # of a batch
     device:torch.device, # where it goes
-) -> tuple:
-    "A batch on the device. A GPU fetches it from pinned memory, while this process goes on"
-    return tuple(x.pin_memory().to(device, non_blocking=True) if device.type == 'cuda' and not x.is_cuda else x.to(device) for x in batch)
+) -> torch.Tensor:
+    "`x` on the device. A GPU fetches it from pinned memory, while this process goes on"
+    return x.pin_memory().to(device, non_blocking=True) if device.type == 'cuda' and not x.is_cuda else x.to(device)
 
 # %% ../nbs/40_callback.ipynb #4cefa7e0
 class BatchLoader(DataLoader):
@@ -90,7 +90,7 @@ class BatchLoader(DataLoader):
         if bs < 2:
             raise OtcxrError(f'batch_size is {bs}: variance and covariance are taken over the images of a batch, so it needs 2 or more')
         super().__init__(data, bs=bs, shuffle=True, drop_last=True, indexed=True, device=torch.device(device or default_device()))
-        self.seed, self.epoch, self.start, self.waited, self.held = seed, 0, 0, 0., None
+        self.seed, self.epoch, self.start, self.waited = seed, 0, 0, 0.
         self.own = own_share(bs) # what this process takes of a batch: all of it where it is alone
         if not self.steps:
             raise OtcxrError(f'{getattr(data, "name", "data")} has {len(data)} images, fewer than one batch of {bs}: '
@@ -104,16 +104,15 @@ class BatchLoader(DataLoader):
 
     def __len__(self): return self.steps - self.start
     def get_idxs(self): return epoch_order(self.n, self.seed, self.epoch)
-    def read(self, idx): # the batch of the images `idx`
-        if self.held is None: return self.dataset.batch(idx), torch.as_tensor(idx)
-        rows, = move((torch.as_tensor(idx),), self.device)
-        return self.held[rows], rows
+    def read(self, idx): # the images `idx` on the device; `idx` stays with the host, which draws their views by it
+        rows = torch.as_tensor(idx)
+        return move(self.dataset.batch(idx), self.device) if self.held is None else self.held[move(rows, self.device)], rows
 
     def __iter__(self):
         order = self.get_idxs()
         for i in range(self.start, self.steps):
             began = time.perf_counter()
-            batch = move(self.read(order[i*self.bs:(i + 1)*self.bs][self.own]), self.device)
+            batch = self.read(order[i*self.bs:(i + 1)*self.bs][self.own])
             self.waited += time.perf_counter() - began
             yield batch
 
@@ -137,6 +136,7 @@ class ResumableLearner(Learner):
         self.autocast, self.step, self.line, self.parts = autocast, 0, noop, {}
         self.recorder.train_metrics, self.recorder.valid_metrics = True, False
 
+    def _set_device(self, b): return b # the loader has moved what belongs on the device
     def batch_loss(self): return self.loss_func(self.pred, *self.yb) # 0-d tensor
 
     def _do_one_batch(self):
@@ -150,7 +150,6 @@ class ResumableLearner(Learner):
         self.step += 1
 
     def _do_epoch(self): self._do_epoch_train()
-
     def _do_fit(self):
         steps, self.train_iter = self.dls.train.steps, self.step # fastai counts from 0 in every `fit`
         for epoch in range(self.step//steps, self.n_epoch):
@@ -380,7 +379,7 @@ def save(self:NonFinite,
 ) -> Path: # nonfinite-step<k>.pt
     "Write the batch, its views, the random states from before it, the parts of the loss and the weights"
     own = f'-process{rank() + 1}' if world_size() > 1 else '' # each has its share of the batch
-    file, idx = self.folder/f'nonfinite-step{self.learn.step}{own}.pt', self.yb[0].cpu()
+    file, idx = self.folder/f'nonfinite-step{self.learn.step}{own}.pt', self.yb[0]
     table = getattr(self.dls.train.dataset, 'table', None)
     state = dict(step=self.learn.step, epoch=self.epoch, part=part, indices=idx,
         ids=None if table is None else [str(i) for i in table.image_id.iloc[idx.tolist()]],

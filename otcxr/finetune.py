@@ -23,6 +23,7 @@ from otcxr.callback import (
     continue_run,
     epoch_order,
     known_settings,
+    move,
     pick_progress,
     show_progress,
     view_seed,
@@ -170,8 +171,10 @@ class LabelLoader(BatchLoader):
         passes = -(-self.steps*self.bs // self.n)
         return np.concatenate([epoch_order(self.n, self.seed, self.epoch*passes + k) for k in range(passes)])
 
-    def read(self, idx): return self.images.batch(self.dataset[idx]), self.labels[torch.as_tensor(idx)]
+    def read(self, idx):
+        return tuple(move(x, self.device) for x in (self.images.batch(self.dataset[idx]), self.labels[torch.as_tensor(idx)]))
 
+# %% ../nbs/54_finetune.ipynb #be4deedf
 class OneView(Callback):
     "Replace a batch of images by one augmented view of it"
     order = -5

@@ -20,6 +20,7 @@ from otcxr.callback import (
     accumulated,
     known_settings,
     lr_at,
+    move,
     pick_progress,
     show_progress,
 )
@@ -143,7 +144,7 @@ class MaskLoader(BatchLoader):
         return self.total
 
     def get_idxs(self): return mask_order(*self.rows, self.share, self.steps*self.bs, self.seed)
-    def read(self, idx): return super().read(idx)[0], mask_batch(self.dataset, self.mask, idx)
+    def read(self, idx): return super().read(idx)[0], move(mask_batch(self.dataset, self.mask, idx), self.device)
 
 # %% ../nbs/56_segment.ipynb #12317aad
 class MaskViews(Callback):

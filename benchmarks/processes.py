@@ -57,12 +57,12 @@ def reproduce(folder, file, processes):
 
 
 def numbers(folder, base):
-    "Every number of every table -> a series by table, row and column"
+    "Every number of every table -> a series by table, row and column. Rows are told by their words, not by verdicts"
     found, (tables, columns) = {}, OF_THE_MACHINE
     for file in sorted((folder/'results'/base).glob('*.csv')):
         if file.stem in tables: continue
         table = pd.read_csv(file).drop(columns=['seed', *columns], errors='ignore')
-        words = table.select_dtypes(exclude='number').fillna('').apply(lambda row: ' | '.join(map(str, row)), axis=1)
+        words = table.select_dtypes(exclude=['number', 'bool']).fillna('').apply(lambda row: ' | '.join(map(str, row)), axis=1)
         for column in table.select_dtypes('number'):
             for place, (row, value) in enumerate(zip(words, table[column])): found[file.stem, row, place, column] = value
     return pd.Series(found, dtype=float)
@@ -70,9 +70,10 @@ def numbers(folder, base):
 
 def compare(seeds, two):
     "Numbers of the seeds by one process, and of two processes -> a row a table"
-    one = pd.concat(seeds, axis=1).dropna()
-    one = one[one.std(axis=1) > 0]
-    two, sd, n = two.reindex(one.index), one.std(axis=1), len(seeds)
+    rows = pd.concat([*seeds, two], axis=1, keys=range(len(seeds) + 1)).dropna() # that all four have
+    rows = rows[rows.iloc[:, :-1].std(axis=1) > 0]
+    one, two, n = rows.iloc[:, :-1], rows.iloc[:, -1], len(seeds)
+    sd = one.std(axis=1)
     half = t.ppf((1 + PROBABILITY)/2, n - 1)*sd*(1 + 1/n)**.5
     found = pd.DataFrame(dict(inside=(two - one.mean(axis=1)).abs() <= half, processes=(two - one[0]).abs()/sd, seeds=(one[1] - one[0]).abs()/sd))
     tables = found.groupby(level=0)

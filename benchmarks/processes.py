@@ -99,4 +99,4 @@ if __name__ == '__main__':
     print(table.round(3).to_string(index=False))
     share = (table.inside*table.numbers).sum()/table.numbers.sum()
     print(f'{share:.1%} of {table.numbers.sum()} numbers lie where one more seed would with {PROBABILITY:.0%}')
-    if a.save: save_table(table.round(4), 'processes', 'benchmarks', provenance(vars(a), start=start))
+    if a.save: save_table(table.round(4), 'processes', 'benchmarks', provenance(dict(profile=a.profile, methods=a.methods), start=start))

@@ -73,6 +73,10 @@ class CommandParser(argparse.ArgumentParser):
         if rest: self.error(f"unknown {' '.join(rest)}{did_you_mean(rest[0].split('=')[0], self._option_string_actions)}")
         return namespace, rest
 
+    def error(self, message): # of several processes the first alone says it
+        if is_other(): raise SystemExit(2)
+        super().error(message)
+
     def _check_value(self, action, value):
         if action.choices is None or value in action.choices: return
         known = ', '.join(map(str, action.choices))

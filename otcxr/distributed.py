@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from textwrap import shorten
 
 import torch
 import torch.distributed as dist
@@ -242,8 +243,8 @@ def told_of_loss():
     try: yield
     except RuntimeError as e:
         if not isinstance(e, dist.DistError) and 'gloo' not in str(e): raise
-        why = ' '.join(str(e).split())[:160]
-        raise OtcxrError(f'another process of this run has ended, and says why above or in its own log ({why}). '
+        why = shorten(str(e), 120, placeholder=' ...')
+        raise OtcxrError(f"another process of this run has ended; what it said, or torchrun's report, tells why ({why}). "
                          'The same command goes on from the last checkpoint') from e
 
 BEGUN = count() # groups of this process, the same number in all

@@ -56,6 +56,7 @@ from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Literal, Optional
 
 import pandas as pd
@@ -236,7 +237,13 @@ def begin_with(
 def compile_encoders(
     model, # of `create_model`
 ):
-    "Let torch.compile translate every encoder at its first batch. Names of weights stay what they are"
+    "Let torch.compile translate every encoder at its first batch. Names of weights stay what they are. `OtcxrError` where it cannot work"
+    trial, device = nn.Tanh(), next(model.parameters()).device
+    trial.compile()
+    try: trial(torch.zeros(2, device=device))
+    except RuntimeError as e:
+        raise OtcxrError(f'compile is true, but torch.compile does not work here ({shorten(str(e), 120, placeholder=" ...")}): it needs '
+                         'a C++ compiler such as g++, and Triton for a GPU. Install them, or leave compile at false') from e
     for m in model.modules():
         if isinstance(m, Encoder): m.compile()
 

@@ -6,8 +6,8 @@
 Four profiles of one seed each: seeds 0, 1, 2 by one process, and seed 0 by two (gloo on a CPU), each with its tables. The batches and the
 views of seed 0 are the same by one process and by two, so that what differs is rounding, which training enlarges. Every number of every
 table by two processes is set against the interval in which one more seed would lie (95 %, Student's t with two degrees of freedom). The
-distance between one process and two at seed 0, and that between seeds 0 and 1, is told in standard deviations of the seeds. Numbers of speed and memory are left out: they
-are of the machine. What was begun is continued."""
+distance between one process and two at seed 0, and that between seeds 0 and 1, is told in standard deviations of the seeds.
+Numbers of speed and memory are left out: they are of the machine. What was begun is continued."""
 import argparse
 import os
 import subprocess
@@ -75,9 +75,10 @@ def compare(seeds, two):
     one, two, n = rows.iloc[:, :-1], rows.iloc[:, -1], len(seeds)
     sd = one.std(axis=1)
     half = t.ppf((1 + PROBABILITY)/2, n - 1)*sd*(1 + 1/n)**.5
-    found = pd.DataFrame(dict(inside=(two - one.mean(axis=1)).abs() <= half, processes=(two - one[0]).abs()/sd, seeds=(one[1] - one[0]).abs()/sd))
-    tables = found.groupby(level=0)
-    columns = dict(numbers=tables.size(), inside=tables.inside.mean(), processes_apart=tables.processes.median(), seeds_apart=tables.seeds.median())
+    inside = (two - one.mean(axis=1)).abs() <= half
+    apart = dict(processes_apart=(two - one[0]).abs()/sd, seeds_apart=(one[1] - one[0]).abs()/sd)
+    tables = pd.DataFrame(dict(inside=inside, **apart)).groupby(level=0)
+    columns = dict(numbers=tables.size(), inside=tables.inside.mean(), **{k: tables[k].median() for k in apart})
     return pd.DataFrame(columns).rename_axis('table').reset_index()
 
 

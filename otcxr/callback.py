@@ -716,8 +716,8 @@ def load(self:Checkpoint) -> Learner: # at the step of the file
                       'On a CPU the number of threads counts too (OMP_NUM_THREADS)')
     before = state.get('processes', [1])
     if before[-1] != world_size():
-        warnings.warn(f'{self.file} was written by {before[-1]} process(es), now there are {world_size()}: the run goes on with the same '
-                      'batches, but not to the same bits')
+        warnings.warn(f'{self.file} was written by another number of processes ({before[-1]}, now {world_size()}): the run goes on '
+                      'with the same batches, but not to the same bits')
     self.processes = before if before[-1] == world_size() else [*before, world_size()]
     try: self.model.load_state_dict(state['model'])
     except RuntimeError as e: raise OtcxrError(f'{self.file} holds another architecture: {str(e).splitlines()[1].strip()}') from e

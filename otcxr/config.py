@@ -251,7 +251,9 @@ def from_yaml(cls:Config,
     d = _read_yaml(Path(path))
     if translate and not d: raise OtcxrError(f'{path} is empty: it was cut short; copy it again from where it is whole')
     try: return cls.from_dict(merge_settings(cls.upgrade(d) if translate else d, overrides))
-    except OtcxrError as e: raise OtcxrError(f'{path}: {e}') from None
+    except OtcxrError as e:
+        said = f' with {", ".join(overrides)} set beside it' if overrides else '' # the fault may be theirs
+        raise OtcxrError(f'{path}{said}: {e}') from None
 
 @patch
 def to_yaml(self:Config,

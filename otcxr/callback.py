@@ -8,8 +8,8 @@ Docs: https://otcxr.github.io/otcxr/callback.html.md"""
 __all__ = ['HELD', 'epoch_order', 'held_images', 'move', 'BatchLoader', 'ResumableLearner', 'PretrainLearner', 'ManyProcesses',
            'view_seed', 'MakeViews', 'lr_at', 'Schedule', 'GradNorm', 'Accumulate', 'accumulated', 'known_settings',
            'NonFiniteError', 'first_nonfinite', 'NonFinite', 'read_history', 'cut_history', 'loss_names', 'LossParts',
-           'plot_history', 'need_finite', 'CollapseWatch', 'KeepBest', 'Checkpoint', 'continue_run', 'pick_progress',
-           'show_progress']
+           'plot_history', 'need_finite', 'CollapseWatch', 'OverlapWatch', 'KeepBest', 'Checkpoint', 'continue_run',
+           'pick_progress', 'show_progress']
 
 # %% ../nbs/40_callback.ipynb #8e224182
 import warnings
@@ -572,6 +572,16 @@ class CollapseWatch(Callback):
 
     def state_dict(self): return dict(low=self.low)
     def load_state_dict(self, state): self.low = state['low']
+
+# %% ../nbs/40_callback.ipynb #b157b325
+class OverlapWatch(Callback):
+    "Warn once when no pair of views of a recorded batch overlaps"
+    order, told = 46, False
+    def after_batch(self):
+        if self.told or self.learn.said.get('overlap') != 0: return
+        self.told = True
+        warnings.warn(f'step {self.learn.step}: no pair of views in this batch overlaps, so that no patch is transported: '
+            'whole views alone are brought together (nothing is, with local_weight=1); larger crops (views.scale) overlap more')
 
 # %% ../nbs/40_callback.ipynb #60eacbff
 class KeepBest(Callback):

@@ -30,7 +30,7 @@ def cross_reference(
 
 def mix_uniform(
     w:torch.Tensor, # masses: (B, N), rows sum to 1
-    share:float, # lambda, share of the mass that is spread uniformly, in [0, 1]
+    share:float, # u, share of the mass that is spread uniformly, in [0, 1]
 ) -> torch.Tensor: # (B, N), rows sum to 1, no entry below `share` / N
     "Masses of which a share is spread over the whole image."
     return (1 - share) * w + share / w.shape[1]
@@ -52,7 +52,7 @@ class CVSIM(nn.Module):
         dim:int, # C, width of the tokens
         heads:int=8, # attention heads; divides `dim`
         readout:str='cross', # one of `READOUTS`
-        uniform_share:float=.3, # lambda, share of the mass that is spread uniformly, in [0, 1]
+        uniform_share:float=.3, # u, share of the mass that is spread uniformly, in [0, 1]
         temperature:float=.1, # tau of the cross reference; smaller is sharper
     ):
         super().__init__()

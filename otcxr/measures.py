@@ -7,8 +7,8 @@ Docs: https://otcxr.github.io/otcxr/measures.html.md"""
 # %% auto #0
 __all__ = ['LEAST', 'COLUMNS', 'STRUCTURES', 'Measure', 'average', 'enough_patients', 'finding_measures', 'anatomy_measures',
            'macro_measure', 'probe_measures', 'mass_measures', 'Evaluation', 'phantom_evaluation', 'measure_encoder',
-           'lesion_measures', 'structure_measures', 'masses', 'draws_table', 'save_draws', 'load_draws', 'over_seeds',
-           'seed_matrices', 'mean_over_seeds', 'summary', 'paired', 'mask_cache', 'chestxdet_masks', 'jsrt_masks',
+           'lesion_measures', 'structure_measures', 'masses', 'draws_table', 'save_draws', 'load_draws',
+           'seed_matrices', 'reach', 'summary', 'paired', 'mask_cache', 'chestxdet_masks', 'jsrt_masks',
            'development_evaluation']
 
 # %% ../nbs/58b_measures.ipynb #1a86f4f0
@@ -41,6 +41,9 @@ from typing import Optional
 import numpy as np
 import pandas as pd
 import torch
+from scipy.optimize import brentq
+from scipy.stats import norm
+from scipy.stats import t as student
 
 # %% ../nbs/58b_measures.ipynb #c0981605
 from .cache import build_cache
@@ -308,17 +311,6 @@ def load_draws(
     return table.astype(dict(reading='category', measure='category'))
 
 # %% ../nbs/58b_measures.ipynb #e11469a8
-def over_seeds(
-    values:np.ndarray, # a number of S seeds in R resamples of the patients: (S, R)
-    seeds, # their S numbers
-) -> np.ndarray: # (R,)
-    "Means over seeds in R resamples of patients and seeds, the same for the same seed numbers"
-    S, R = values.shape
-    mean = values.mean(0)
-    if S == 1: return mean
-    counts = np.random.default_rng([S, *seeds]).multinomial(S, np.full(S, 1/S), R).T # (S, R)
-    return mean + np.sqrt(S/(S - 1))*((counts/S*values).sum(0) - mean)
-
 def seed_matrices(
     table:pd.DataFrame, # of `draws_table`
 ) -> dict: # {(measure, reading): (S, 1 + R) with the seeds as index and the draws as columns, draw 0 the value}, in the table's order
@@ -330,11 +322,19 @@ def seed_matrices(
     groups = table.groupby(['measure', 'reading'], sort=False, observed=True)
     return {key: t.pivot(index='seed', columns='draw', values='value').astype(float) for key, t in groups}
 
-def mean_over_seeds(
+def reach(
     values:pd.DataFrame, # of `seed_matrices`, or the difference of two
-) -> tuple: # the mean, and its draws over seeds and patients (R,)
-    "What the seeds say together"
-    return values[0].mean(), over_seeds(values.drop(columns=0).to_numpy(), [abs(int(s)) for s in values.index])
+    level:float=.95, # coverage of the interval
+) -> dict: # low, high, resamples, p: of no difference from 0
+    "Where the mean over seeds may lie, over patients and seeds; over patients alone where there is one seed"
+    mean, of_patients = values[0].mean(), values.drop(columns=0).to_numpy().mean(0)
+    within = interval(of_patients, level)
+    if len(values) == 1: return within | dict(p=p_value(of_patients))
+    patients, seeds = np.nanstd(of_patients), values[0].std()/np.sqrt(len(values))
+    def half(p): return np.hypot(norm.isf(p/2)*patients, student.isf(p/2, len(values) - 1)*seeds)
+    h, least = half(1 - level), 1e-9
+    p = brentq(lambda p: half(p) - abs(mean), least, 1) if half(least) > abs(mean) else least if mean else 1.
+    return within | dict(low=mean - h, high=mean + h, p=p)
 
 # %% ../nbs/58b_measures.ipynb #e73fe7c0
 def summary(
@@ -345,10 +345,9 @@ def summary(
     check_level(level)
     rows = []
     for (measure, reading), by_seed in seed_matrices(table).items():
-        value, draws = mean_over_seeds(by_seed)
         seeds = dict(seeds=len(by_seed), seed_sd=by_seed[0].std())
-        rows.append(dict(measure=measure, reading=reading, value=value) | interval(draws, level) | seeds)
-    return pd.DataFrame(rows)
+        rows.append(dict(measure=measure, reading=reading, value=by_seed[0].mean()) | reach(by_seed, level) | seeds)
+    return pd.DataFrame(rows).drop(columns='p')
 
 def paired(
     table:pd.DataFrame, # of `draws_table`
@@ -364,9 +363,8 @@ def paired(
         if reading == baseline or (measure, baseline) not in found: continue
         ours, base = by_seed.align(found[measure, baseline], join='inner', axis=0)
         if not len(ours): raise OtcxrError(f'{reading} and {baseline} have no seed in common')
-        difference, draws = mean_over_seeds(ours - base)
-        row = dict(measure=measure, reading=reading, value=ours[0].mean(), reference=base[0].mean(), difference=difference)
-        rows.append(row | interval(draws, level) | dict(p=p_value(draws), seeds=len(ours)))
+        row = dict(measure=measure, reading=reading, value=ours[0].mean(), reference=base[0].mean(), difference=(ours - base)[0].mean())
+        rows.append(row | reach(ours - base, level) | dict(seeds=len(ours)))
     return pd.DataFrame(rows)
 
 # %% ../nbs/58b_measures.ipynb #fb22e5df

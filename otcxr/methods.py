@@ -36,7 +36,7 @@ PRESETS = {
 } # name -> settings; without 'method' they are OTCXR's
 
 def model_preset(
-    name:str='default', # 'default'; 'literal': as printed, which collapses; 'mixed': the former default; or a method, such as 'vicreg'
+    name:str='default', # 'default'; 'literal': as printed, which collapses; 'mixed': the first default; or a method, such as 'vicreg'
     **overrides, # settings to change
 ) -> MethodConfig:
     "A named configuration. Raises `OtcxrError` for an unknown name or setting."

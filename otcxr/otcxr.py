@@ -8,7 +8,6 @@ Docs: https://otcxr.github.io/otcxr/otcxr.html.md"""
 __all__ = ['OTCXRConfig', 'OTCXR', 'OTCXROutput', 'weighted_cost']
 
 # %% ../nbs/35_otcxr.ipynb #0b8623cc
-import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Optional
@@ -59,8 +58,10 @@ class OTCXRConfig(MethodConfig):
         if not 0 <= self.weighing <= 1:
             raise OtcxrError(f'weighing is a share, between 0 (all patches count alike) and 1 (as their masses say); got {self.weighing}')
         if self.centre_bins < 0: raise OtcxrError(f'centre_bins is a number of bins a side, 0 for none; got {self.centre_bins}')
-        for k in ('pull', 'place_weight'):
-            if getattr(self, k) < 0: raise OtcxrError(f'{k} must be 0 or more; got {getattr(self, k)}')
+        for k in ('pull', 'place_weight', 'tol', 'alpha', 'beta', 'eta'):
+            if not getattr(self, k) >= 0: raise OtcxrError(f'{k} must be 0 or more; got {getattr(self, k)}')
+        for k in ('eps', 'iterations', 'rho'):
+            if getattr(self, k) is not None and not getattr(self, k) > 0: raise OtcxrError(f'{k} must be above 0; got {getattr(self, k)}')
 
 # %% ../nbs/35_otcxr.ipynb #e2dc6193
 @method('otcxr')
@@ -78,7 +79,6 @@ class OTCXR(TwoViews):
         super().__init__(cfg, size)
         learned = cfg.marginals in ('correspond', 'lower_cost', 'raise_cost')
         self.cvsim = CVSIM(self.encoder.dim, cfg.heads, 'softmax' if learned else 'uniform', cfg.uniform_share)
-        self.told = False # that a batch had no overlap
 
     def create_heads(self, dim):
         heads = super().create_heads(dim)
@@ -102,16 +102,10 @@ def shared_patches(self:OTCXR,
     theta_s:torch.Tensor, # maps of views s to their images: (B, 2, 3)
     theta_t:torch.Tensor, # and of views t: (B, 2, 3)
 ) -> tuple: # patches that are transported, bool (B, N) for each view, and pairs that overlap, bool (B,)
-    """Patches with a partner. A pair without overlap keeps all, so that a plan exists, and is not counted.
-    Where a step may wait, warns once of such a batch"""
+    "Patches with a partner. A pair without overlap keeps all, so that a plan exists, and is not counted"
     match = correspondence(theta_s, theta_t, grid)
     shared = match.overlap_s.any(1) & match.overlap_t.any(1)
     if not self.cfg.overlap: return torch.ones_like(match.overlap_s), torch.ones_like(match.overlap_t), torch.ones_like(shared)
-    if self.training and not self.told and self.may_wait(theta_s) and not shared.any():
-        self.told = True
-        left = ('whole views alone are brought together' if self.cfg.local_weight < 1 else
-                'nothing brings views together (local_weight is 1), variance and covariance of the tokens train alone')
-        warnings.warn(f'no pair of views in this batch overlaps: {left}; larger crops (views.scale) overlap more')
     return match.overlap_s | ~shared[:, None], match.overlap_t | ~shared[:, None], shared
 
 # %% ../nbs/35_otcxr.ipynb #f087c2de
@@ -263,4 +257,4 @@ def monitors(self:OTCXR,
     plan = out.plan.flatten(1)
     return super(OTCXR, self).monitors(out) | dict(
         entropy_mu=relative_entropy(out.mu, n_s), entropy_nu=relative_entropy(out.nu, n_t),
-        entropy_plan=relative_entropy(plan/plan.sum(1, keepdim=True), n_s*n_t), overlap=out.mask_s.float().mean())
+        entropy_plan=relative_entropy(plan/plan.sum(1, keepdim=True), n_s*n_t), overlap=(out.mask_s & out.shared[:, None]).float().mean())

@@ -21,6 +21,7 @@ from otcxr.callback import (
     MakeViews,
     ManyProcesses,
     NonFinite,
+    OverlapWatch,
     PretrainLearner,
     Schedule,
     accumulated,
@@ -274,7 +275,7 @@ def create_learner(
     record = LossParts(cfg.log_every, Path(out)/'history.csv' if out and rank() == 0 else None)
     optimizer = partial(adamw if cfg.optimizer == 'adamw' else lars, wd=cfg.decay)
     cbs = [MakeViews(cfg.view_config(), cfg.seed), Schedule(lr=schedule), GradNorm(cfg.clip), NonFinite(out), record, CollapseWatch(),
-           *accumulated(cfg.accumulate, cfg.epochs*loader.steps), *together]
+           OverlapWatch(), *accumulated(cfg.accumulate, cfg.epochs*loader.steps), *together]
     learn = PretrainLearner(DataLoaders(loader, device=device), model, autocast_of(cfg.precision, device),
                             opt_func=optimizer, splitter=param_groups, lr=cfg.top_lr, cbs=cbs)
     learn.begun = begun

@@ -64,7 +64,7 @@ def upgrade(cls:SingleExpanderConfig,
 # %% ../nbs/35a_single_expander.ipynb #c5ec2446
 @method('single_expander')
 class SingleExpander(TwoViews):
-    "OTCXR with one expander for patches and image: the objective as printed, and the former default."
+    "OTCXR with one expander for patches and image: the objective as printed, and the first default."
     config = SingleExpanderConfig
     colour = '#009E73' # in figures
 

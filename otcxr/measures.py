@@ -325,12 +325,13 @@ def seed_matrices(
 def reach(
     values:pd.DataFrame, # of `seed_matrices`, or the difference of two
     level:float=.95, # coverage of the interval
-) -> dict: # low, high, resamples, p: of no difference from 0
+) -> dict: # low, high, resamples, p: of no difference from 0; NaN where a seed has no value
     "Where the mean over seeds may lie, over patients and seeds; over patients alone where there is one seed"
-    mean, of_patients = values[0].mean(), values.drop(columns=0).to_numpy().mean(0)
+    mean, of_patients = values[0].mean(skipna=False), values.drop(columns=0).to_numpy().mean(0)
     within = interval(of_patients, level)
     if len(values) == 1: return within | dict(p=p_value(of_patients))
     patients, seeds = np.nanstd(of_patients), values[0].std()/np.sqrt(len(values))
+    if np.isnan(mean + patients): return within | dict(low=np.nan, high=np.nan, p=np.nan)
     def half(p): return np.hypot(norm.isf(p/2)*patients, student.isf(p/2, len(values) - 1)*seeds)
     h, least = half(1 - level), 1e-9
     p = brentq(lambda p: half(p) - abs(mean), least, 1) if half(least) > abs(mean) else least if mean else 1.

@@ -144,6 +144,7 @@ class Profile(Config):
     resamples: int = 2000 # of the bootstrap over patients
     plans: int = 3 # images whose transport plan is drawn
     plan_images: int = 512 # test images that are measured for the statements about plans, at most
+    rounds: int = 12 # in which all methods are timed in turn, 6 or more for an interval
 
     def __post_init__(self):
         super().__post_init__()
@@ -152,7 +153,7 @@ class Profile(Config):
                              'seeds too, and the folders of runs are chosen for you')
         for k in ('methods', 'seeds', 'label_seeds', 'fractions'):
             if not getattr(self, k): raise OtcxrError(f'Profile.{k} is empty: name at least one')
-        for k in ('data_size', 'resamples', 'plans', 'plan_images'):
+        for k in ('data_size', 'resamples', 'plans', 'plan_images', 'rounds'):
             if getattr(self, k) < 1: raise OtcxrError(f'Profile.{k} must be positive, got {getattr(self, k)}')
         results_dir(self.name)
         self.check_lists(), self.check_names(), self.check_methods()

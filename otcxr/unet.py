@@ -25,7 +25,7 @@ from fastai.vision.models.unet import DynamicUnet
 from torch import nn
 from torchvision.models import DenseNet, RegNet, SwinTransformer
 from torchvision.models.resnet import ResNet
-from torchvision.ops import Permute, sigmoid_focal_loss
+from torchvision.ops import Conv2dNormActivation, Permute, sigmoid_focal_loss
 
 from .core import OtcxrError
 from .encoder import Encoder, metadata_of, timm_map
@@ -46,7 +46,9 @@ class Scales(nn.Module):
         if self.layout.startswith('NLC'): self.maps[:] = [timm_map(self.net, x, self.layout)]
         else:
             last, maps = self.net.forward_intermediates(x, output_fmt='NCHW')
-            self.maps[:] = [*maps[:-1], last.permute(0, 3, 1, 2) if self.layout == 'NHWC' else last]
+            if self.layout == 'NHWC': last = last.permute(0, 3, 1, 2)
+            widened = last.shape[1] != maps[-1].shape[1] # for the classifier
+            self.maps[:] = maps if widened else [*maps[:-1], last]
         return self.maps.pop(0)
 
 class Scale(nn.Module):
@@ -81,7 +83,7 @@ def swin_stages(
 
 def trunk(
     encoder:Encoder, # any
-) -> nn.Sequential: # a copy; its last output is the map that the encoder takes its tokens from
+) -> nn.Sequential: # a copy; its last output is the map that the encoder takes its tokens from, before a classifier's convolution
     "The backbone as a sequence of modules that hand on maps. Raises `OtcxrError` for one that cannot be taken apart"
     net = encoder.backbone
     if encoder.arch.startswith('timm/'): return copy.deepcopy(timm_trunk(encoder))
@@ -89,7 +91,9 @@ def trunk(
     elif isinstance(net, RegNet): stages = (net.stem, *net.trunk_output)
     elif isinstance(net, SwinTransformer): stages = swin_stages(net)
     elif isinstance(net, DenseNet): stages = (*net.features, nn.ReLU())
-    elif isinstance(getattr(net, 'features', None), nn.Sequential): stages = net.features
+    elif isinstance(getattr(net, 'features', None), nn.Sequential):
+        widens = isinstance(net.features[-1], Conv2dNormActivation) # for the classifier
+        stages = net.features[:-1] if widens else net.features
     else: raise OtcxrError(f'{encoder.arch} cannot be taken apart into stages: a U-Net needs another network')
     return copy.deepcopy(nn.Sequential(*stages))
 

@@ -239,13 +239,12 @@ def first_then_others(
 # %% ../nbs/32a_distributed.ipynb #d5d1792e
 @contextmanager
 def told_of_loss():
-    "A connection that breaks means that another process has ended"
+    "A connection that breaks, or never comes about, means that another process has ended or was never there"
     try: yield
     except RuntimeError as e:
         if not isinstance(e, dist.DistError) and 'gloo' not in str(e): raise
-        why = shorten(str(e), 120, placeholder=' ...')
-        raise OtcxrError(f"another process of this run has ended; what it said, or torchrun's report, tells why ({why}). "
-                         'The same command goes on from the last checkpoint') from e
+        raise OtcxrError("another process of this run has ended or never began; what it said, or torchrun's report, tells why "
+            f"({shorten(str(e), 120, placeholder=' ...')}). The same command goes on from the last checkpoint") from e
 
 BEGUN = count() # groups of this process, the same number in all
 
@@ -266,9 +265,10 @@ def process_group(
     if cuda: torch.cuda.set_device(n)
     wait = timedelta(minutes=minutes)
     with warnings.catch_warnings():
-        store, r, W = next(rendezvous('env://', timeout=wait))
-        store = dist.PrefixStore(f'group{next(BEGUN)}', store) # else a group after another would find the addresses of the first
-        dist.init_process_group('cpu:gloo,cuda:nccl' if cuda else 'gloo', store=store, rank=r, world_size=W, timeout=wait)
+        with told_of_loss():
+            store, r, W = next(rendezvous('env://', timeout=wait))
+            store = dist.PrefixStore(f'group{next(BEGUN)}', store) # else a group after another would find the addresses of the first
+            dist.init_process_group('cpu:gloo,cuda:nccl' if cuda else 'gloo', store=store, rank=r, world_size=W, timeout=wait)
         if rank(): warnings.simplefilter('ignore')
         try:
             with told_of_loss(): yield

@@ -27,7 +27,7 @@ class VICRegLConfig(MethodConfig):
     method: Literal['vicregl'] = 'vicregl'
     token_widths: tuple = (512, 512, 512) # of the layers of the tokens' expander
     local_weight: float = .25 # share of the patches in the objective; its authors write alpha = 1 - local_weight
-    matches: tuple = (20, 4) # pairs of patches that are kept by feature and by place, at most
+    matches: tuple = (20, 4) # pairs that are kept of patches of s, and of t, at most: so many by feature and so many by place
     alpha: float = 25. # weight of agreement
     beta: float = 25. # weight of variance
     eta: float = 1. # weight of covariance

@@ -36,7 +36,7 @@ from .datasets import load_radiographs
 from .features import eval_mode
 from .folders import claim_folder
 from .heatmaps import REFERENCES, load_explainers, refuse_explained, show_panels
-from .metrics import check_level, few_note, holm, interval, p_value, patient_weights, tidy_table
+from .metrics import alike_note, check_level, few_note, holm, interval, over_seeds, p_value, patient_weights, tidy_table
 from .provenance import claim_tables, provenance, stamp, write_tables
 
 # %% ../nbs/58_localisation.ipynb #23750e2d
@@ -349,7 +349,7 @@ def localisation_paired(
     n:int=2000, # resamples of the patients, the same for all methods
     seed:int=0, # of the resamples
     level:float=.95, # coverage of the intervals
-) -> pd.DataFrame: # a row a method, finding and metric: baseline, value, reference, difference, low, high, p, p_holm, resamples, note
+) -> pd.DataFrame: # a row a method, finding and metric: baseline, value, reference, difference, low, high, p, p_holm ...
     "Differences of every method to the baseline on the same targets and resamples; Holm's correction over the findings"
     check_level(level)
     tables, compared = same_targets(scores), []
@@ -364,13 +364,15 @@ def localisation_paired(
             row = dict(method=method, baseline=baseline, finding=finding, metric=metric, value=value[at].mean(),
                        reference=reference[at].mean(), difference=(value - reference)[at].mean())
             patients = base[at].patient_id.nunique()
-            p = p_value(draws[finding], patients)
-            rows.append(row | interval(draws[finding], level, patients) | dict(p=p, note=few_note(patients, 'images')))
+            note = alike_note(few_note(patients, 'images'), draws[finding])
+            seeds = over_seeds(*(np.array([t[metric][at].mean() for t in tables[m]]) for m in (method, baseline)))
+            reach = interval(draws[finding], level, patients) | dict(p=p_value(draws[finding], patients))
+            rows.append(row | reach | seeds | dict(note=note))
         t = tidy_table(rows)
         t['p_holm'] = np.append(holm(t.p[:-1]), np.nan)
         compared.append(t)
     order = ['method', 'baseline', 'finding', 'metric', 'value', 'reference', 'difference', 'low', 'high',
-             'p', 'p_holm', 'resamples', 'note']
+             'p', 'p_holm', 'resamples', 'pretrainings', 'spread', 'note']
     return pd.concat(compared, ignore_index=True)[order] if compared else pd.DataFrame(columns=order)
 
 # %% ../nbs/58_localisation.ipynb #dc4df0d4

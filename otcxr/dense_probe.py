@@ -159,7 +159,7 @@ def fold_scores(
     findings=None, # F names
     strengths=STRENGTHS, # L2 penalties to choose from
     drawn=None, # rows that may be fitted to, bool (M,); None: all
-) -> np.ndarray: # scores (M, F) in standard deviations, NaN for a finding that could not be fitted
+) -> np.ndarray: # scores (M, F) in standard deviations, NaN for a finding that one of the rotations could not fit
     "Out-of-fold scores of logistic regressions, each rotation's strength chosen by macro AUROC on its own validation fold"
     y, out = np.asarray(y, np.float64), np.full(np.shape(y), np.nan)
     findings = [f'finding {i}' for i in range(y.shape[1])] if findings is None else list(findings)
@@ -169,7 +169,7 @@ def fold_scores(
         models = dict(zip(strengths, fit_logistic(x[fit], y[fit], strengths)))
         best, _ = choose(models, {'valid': (x[valid], pd.DataFrame(y[valid], columns=findings))}, findings)
         out[test] = linear_scores(models[best], x[test])/linear_scores(models[best], x[fit]).std(0).clip(1e-12)
-    return out
+    return np.where(np.isnan(out).any(0), np.nan, out) # what one rotation could not fit is not predicted
 
 # %% ../nbs/58a_dense_probe.ipynb #0916b6e5
 def place_code(

@@ -53,7 +53,19 @@ from .datasets import load_radiographs
 from .encoder import Encoder
 from .features import extract_features
 from .localisation import CHESTXDET, resampled_means
-from .metrics import auprc, auroc, bootstrap_draws, check_level, interval, macro_average, p_value, patient_weights
+from otcxr.metrics import (
+    auprc,
+    auroc,
+    bootstrap_draws,
+    check_level,
+    interval,
+    is_finding,
+    macro_average,
+    macro_patients,
+    p_value,
+    patient_weights,
+    with_interval,
+)
 from .probe import linear_probe
 from .sources import cache_folder, read_csv_table
 
@@ -65,19 +77,20 @@ class Measure:
     value: float # on all patients
     draws: np.ndarray # (R,) float32, NaN where a resample does not define it
     note: str = '' # what it was taken over
+    patients: Optional[int] = None # that it rests on; None: so many that it does not matter
 
     def __post_init__(self): self.draws = np.asarray(self.draws, np.float32)
 
     def interval(self,
         level:float=.95, # coverage
     ) -> dict: # low, high, resamples: those in which it is defined
-        "Percentile interval over patients; it has no correction for few of them, which `enough_patients` leaves out"
+        "Percentile interval over patients, by the rules of `otcxr.metrics.interval` for few"
         check_level(level)
-        return interval(self.draws, level)
+        return interval(self.draws, level, self.patients)
 
     def __str__(self):
-        i = self.interval()
-        return f"{self.name} {self.value:.3f} ({i['low']:.3f} to {i['high']:.3f}){f'; {self.note}' if self.note else ''}"
+        i = pd.Series(dict(value=self.value) | self.interval())
+        return f"{self.name} {with_interval(i)}{f'; {self.note}' if self.note else ''}"
 
 def average(
     name:str, # of the mean
@@ -87,7 +100,8 @@ def average(
     "The mean of several measures"
     values = macro_average([m.value for m in measures], [m.name for m in measures])
     draws = macro_average(np.stack([m.draws for m in measures], 1), [m.name for m in measures])
-    return Measure(name, float(values), draws, note)
+    behind = [m.patients for m in measures]
+    return Measure(name, float(values), draws, note, None if None in behind else min(behind))
 
 # %% ../nbs/58b_measures.ipynb #f718208b
 LEAST = 20 # patients with a finding from which on it is measured
@@ -140,7 +154,8 @@ def anatomy_measures(
     index, weights = patient_weights(patients, len(share), n, seed)
     def drawn(e): return weights @ np.stack([np.bincount(index, column, weights.shape[1]) for column in e.T], 1) # (n, S)
     value, draws = beyond_place(errors, place), 1 - drawn(errors)/drawn(place)
-    each = [Measure(f'anatomy R2: {s}', value[i], draws[:, i], f'{len(share)} films') for i, s in enumerate(structures)]
+    behind, note = weights.shape[1], f'{len(share)} films'
+    each = [Measure(f'anatomy R2: {s}', value[i], draws[:, i], note, behind) for i, s in enumerate(structures)]
     return [average('anatomy R2', each, f'over {len(each)} structures'), *each]
 
 def macro_measure(
@@ -156,7 +171,8 @@ def macro_measure(
     value = auroc(y, p)
     draws = macro_average(bootstrap_draws(y, p, patients, n, seed)['auroc'], findings)
     note = f'{np.isfinite(value).sum()} findings, {len(y):,} images of {len(set(patients)):,} patients'
-    return Measure(name, float(macro_average(value, findings)), draws, note)
+    behind = macro_patients(np.asarray(y)[:, np.isfinite(value) & list(map(is_finding, findings))], patients)
+    return Measure(name, float(macro_average(value, findings)), draws, note, behind)
 
 # %% ../nbs/58b_measures.ipynb #b3114f8f
 def probe_measures(
@@ -191,9 +207,9 @@ def mass_measures(
     t = mass_on_masks(mass, share, patients)
     index, weights = patient_weights(patients, len(t), n, seed)
     drawn = {c: weights @ np.bincount(index, t[c], weights.shape[1]) for c in t}
-    note = f'{(t.even > 0).sum()} images with a mask'
+    note, behind = f'{(t.even > 0).sum()} images with a mask', len(np.unique(index[t.even > 0]))
     with np.errstate(divide='ignore', invalid='ignore'):
-        return [Measure(f'mass on {what} / {name}', t['mass'].sum()/t[c].sum(), drawn['mass']/drawn[c], note)
+        return [Measure(f'mass on {what} / {name}', t['mass'].sum()/t[c].sum(), drawn['mass']/drawn[c], note, behind)
                 for c, name in (('even', 'even'), ('usual', 'own average'))]
 
 # %% ../nbs/58b_measures.ipynb #a1bf537e

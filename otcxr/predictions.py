@@ -6,8 +6,8 @@ Docs: https://otcxr.github.io/otcxr/predictions.html.md"""
 
 # %% auto #0
 __all__ = ['ABOUT', 'scored_findings', 'save_predictions', 'said_of_itself', 'load_predictions', 'need_same_patients', 'aligned',
-           'evaluate', 'compare', 'score_grid', 'probe_weights', 'expand_patterns', 'read_runs', 'leak_on',
-           'warn_of_leaks', 'score', 'print_labels']
+           'evaluate', 'compare', 'score_grid', 'over_pretrainings', 'probe_weights', 'expand_patterns', 'read_runs',
+           'leak_on', 'warn_of_leaks', 'score', 'print_labels']
 
 # %% ../nbs/53_predictions.ipynb #6e1137bb
 import glob
@@ -30,7 +30,7 @@ from .encoders import leak_of, load_encoders, named_path
 from .features import extract_features
 from .folders import claim_folder, is_ours, release_folder
 from .identity import patient_keys
-from .metrics import cluster_bootstrap, paired_bootstrap
+from .metrics import cluster_bootstrap, over_seeds, paired_bootstrap
 from .probe import fittable_fractions, knn_probe, linear_probe
 from .provenance import claim_tables, fingerprint, provenance, write_tables
 from .runs import need_whole
@@ -212,6 +212,23 @@ def score_grid(
             differences.append(compare(some, baseline, split, n, seed).assign(**label))
     front = ('protocol', 'fraction', 'split')
     return _joined(tables, 'method', *front), _joined(differences, 'method', 'baseline', *front)
+
+# %% ../nbs/53_predictions.ipynb #seedscode1
+def over_pretrainings(
+    differences:pd.DataFrame, # of `score_grid`
+    grid:dict, # {(method, protocol, fraction): [results]}, those of a pre-training one after the other
+    pretrainings:int, # of each method
+    split:str='test', # split of the predictions
+) -> pd.DataFrame: # with columns pretrainings and spread (of `over_seeds`), runs, and runs_agree (in the sign of the difference)
+    "What each difference is run by run. Raises `OtcxrError` where runs cannot be paired"
+    keys = ['finding', 'metric']
+    def one_by_one(runs): return evaluate(dict(enumerate(runs)), split, 1).pivot(index=keys, columns='method', values='value')
+    at, rows = {key: one_by_one(runs) for key, runs in grid.items()}, []
+    for r in differences.itertuples():
+        a, b = (at[m, r.protocol, r.fraction].loc[(r.finding, r.metric)].to_numpy() for m in (r.method, r.baseline))
+        agree = int((np.sign(a - b) == np.sign(r.difference)).sum())
+        rows.append(over_seeds(a, b, pretrainings) | dict(runs=max(len(a), len(b)), runs_agree=agree))
+    return differences.reset_index(drop=True).join(pd.DataFrame(rows))
 
 # %% ../nbs/53_predictions.ipynb #27697598
 def _write_probes(out, tables, probes, encoders, leak, split, prov): # folder, {file: table}, {(method, protocol, fraction, seed): Probe},

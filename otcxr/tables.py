@@ -37,7 +37,7 @@ def told_apart(
     "From which others a leader can be told apart. What has no interval, or no p beside others that have one, is not"
     clear = (paired.high.astype(float) < 0 if lower else paired.low.astype(float) > 0).to_numpy()
     if 'p' in paired: clear = clear & (holm(paired.p) <= .05)
-    if 'seeds_agree' in paired: clear = clear & ~(paired.seeds_agree.astype(float) < paired.seeds.astype(float)).to_numpy()
+    if 'seeds_agree' in paired: clear = clear & (paired.seeds_agree.astype(float) >= paired.seeds.astype(float)).to_numpy()
     return clear
 
 # %% ../nbs/63_tables.ipynb #f01fa85d
@@ -83,7 +83,8 @@ def _cells(scores, columns, row, apart): # as `paper_table` -> the cells, ours f
     need_columns(scores, [row, *columns, 'value'], 'scores')
     for t in apart: need_columns(t, [row, *columns, 'value', 'note'], 'what stands apart')
     numbers = ['value', 'low', 'high', 'seeds', 'seed_sd']
-    tables = [scores.assign(apart=False, note=''), *(t.assign(apart=True) for t in apart if len(t))]
+    said = scores.note.fillna('').str.partition(';')[0] if 'note' in scores else '' # 'over 5 of 14 findings'
+    tables = [scores.assign(apart=False, note=said), *(t.assign(apart=True) for t in apart if len(t))]
     tables = [t.reindex(columns=[row, *columns, *numbers, 'apart', 'note']).astype(dict.fromkeys(numbers, float)) for t in tables]
     cells = pd.concat(tables, ignore_index=True)
     ours = pd.MultiIndex.from_frame(cells[columns]).isin(pd.MultiIndex.from_frame(scores[columns]))
@@ -96,13 +97,20 @@ def _cells(scores, columns, row, apart): # as `paper_table` -> the cells, ours f
     return cells
 
 # %% ../nbs/63_tables.ipynb #ab4283ff
-def _legend(cells, paired, lower): # -> sentences
+def _counted(cells, columns): # -> sentence, '' where all means are over everything
+    t = cells[~cells.apart & cells.note.str.startswith('over ')]
+    if not t.note.str.contains(' of ').any(): return ''
+    def named(head): return ', '.join(f'{v:g}' if isinstance(v, float) else str(v) for v in head)
+    return 'Means are ' + '; '.join(f'in {named(head)} ' + ' or '.join(dict.fromkeys(g.note)) for head, g in t.groupby(columns, sort=False))
+
+def _legend(cells, columns, paired, lower): # -> sentences
     best, undecided, apart = (cells[c].any() for c in ('best', 'undecided', 'apart'))
     rule = 'the 95 % interval of the paired difference excludes 0'
     if paired is not None and 'p' in paired: rule += ", p is at most 0.05 after Holm's correction"
     if paired is not None and 'seeds_agree' in paired: rule += ', all seeds agree in the sign'
     shown = ['Value', *['[standard deviation over seeds]']*bool(cells.seed_sd.any()), *['(95 % interval)']*bool(cells.high.any())]
-    said = [(True, ' '.join(shown)),
+    counted = _counted(cells, columns)
+    said = [(True, ' '.join(shown)), (counted, counted),
             (best, f'Bold: the {"lowest" if lower else "highest"} of its column, told apart from all others there'),
             (undecided, 'Underlined: not distinguishable from the best of its column'),
             (best or undecided, f'Told apart: {rule}'), (not (best or undecided), 'Nothing is marked, as nothing was compared in pairs'),
@@ -123,7 +131,7 @@ def paper_table(
     cells = _cells(scores, columns, row, [apart] if isinstance(apart, pd.DataFrame) else apart)
     found = pd.DataFrame(False, cells.index, ['best', 'undecided']) if paired is None else _marks(cells, paired, columns, row, lower)
     cells = cells.join(found)
-    return PaperTable(cells, row, columns, digits, _legend(cells, paired, lower))
+    return PaperTable(cells, row, columns, digits, _legend(cells, columns, paired, lower))
 
 # %% ../nbs/63_tables.ipynb #1eecff51
 def best_of(

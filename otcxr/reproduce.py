@@ -171,6 +171,11 @@ def ours(self:Profile) -> str: # name
     return next(m for m in self.methods if self.config(m).model.method in TRANSPORTING)
 
 @patch(as_prop=True)
+def speaks_of(self:Profile) -> str: # a sentence; '' where there are several seeds
+    "What differences of this profile are about"
+    return '' if len(self.seeds) > 1 else 'One pre-training of each: what is told apart are these networks, not the methods.'
+
+@patch(as_prop=True)
 def compared(self:Profile) -> list: # names
     "The networks that tables and figures compare"
     return ['random', *self.references, *self.methods]

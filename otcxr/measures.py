@@ -27,6 +27,19 @@ from otcxr.dense_probe import (
     patient_folds,
     within_image_auroc,
 )
+from otcxr.metrics import (
+    auprc,
+    auroc,
+    bootstrap_draws,
+    check_level,
+    interval,
+    is_finding,
+    macro_average,
+    macro_patients,
+    p_value,
+    patient_weights,
+    with_interval,
+)
 
 # isort: split
 
@@ -53,19 +66,6 @@ from .datasets import load_radiographs
 from .encoder import Encoder
 from .features import extract_features
 from .localisation import CHESTXDET, resampled_means
-from otcxr.metrics import (
-    auprc,
-    auroc,
-    bootstrap_draws,
-    check_level,
-    interval,
-    is_finding,
-    macro_average,
-    macro_patients,
-    p_value,
-    patient_weights,
-    with_interval,
-)
 from .probe import linear_probe
 from .sources import cache_folder, read_csv_table
 

@@ -79,7 +79,8 @@ def numbers_of(
 ) -> str: # 'vicreg, 0.1: +0.012 (+0.003 to +0.021); ...'
     "The rows in words, each with its interval over patients"
     names = [c for c in NAMED if c in found and found[c].nunique() > 1]
-    def one(r): return f'{r[claim.value]:+.3f} ({r[claim.low]:+.3f} to {r[claim.high]:+.3f})'
+    def reach(r): return 'no interval' if np.isnan(r[claim.low]) else f'{r[claim.low]:+.3f} to {r[claim.high]:+.3f}'
+    def one(r): return f'{r[claim.value]:+.3f} ({reach(r)})'
     return '; '.join(', '.join(str(r[c]) for c in names) + ': '*bool(names) + one(r) for _, r in found.iterrows())
 
 def lacking(

@@ -58,6 +58,7 @@ def span(
     if not claim.pretrainings: return low, high
     n = row.get('pretrainings', 1)
     if not n >= claim.pretrainings: return np.nan, np.nan
+    if n == 1: return low, high
     beyond = student.ppf(.975, n - 1)*row.spread/np.sqrt(n)
     return middle - np.hypot(middle - low, beyond), middle + np.hypot(high - middle, beyond)
 
@@ -89,8 +90,10 @@ def lacking(
     methods, # names that 'methods' stands for
 ) -> list: # names
     "What a claim needs and the table does not have"
-    asked = {c: list(methods) if v == 'methods' else v for c, v in claim.needs.items()}
-    return [v for c, values in asked.items() for v in values if v not in set(found[c])]
+    asked = {c: list(methods) if v == 'methods' else v if isinstance(v, list) else [v] for c, v in claim.needs.items()}
+    apart = [c for c in ('fraction', 'task', 'metric') if c in found and c not in asked]
+    groups = found.groupby(apart) if apart else [((), found)] # every share, task and measure must have it
+    return [', '.join(map(str, (v, *key))) for key, g in groups for c, values in asked.items() for v in values if v not in set(g[c])]
 
 # %% ../nbs/62_claims.ipynb #judge001
 def judge(
@@ -109,8 +112,8 @@ def judge(
     if not sides: return about
     verdict = 'supported' if sides == {'for'} else 'not supported' if 'against' in sides and 'for' not in sides else 'undecided'
     if lost: verdict, numbers = 'undecided', [*numbers, f'not measured: {few(lost, 99)}']
-    if claim.pretrainings and not (found.get('pretrainings', pd.Series(1)) >= claim.pretrainings).any():
-        numbers.append('one pre-training of each: about these networks, not about the methods')
+    if claim.pretrainings > found.get('pretrainings', pd.Series(1)).max():
+        numbers.append(f'fewer than {claim.pretrainings} pre-trainings of each: about these networks, not about the methods')
     return about | dict(verdict=verdict, rows=len(found), numbers='; '.join(numbers))
 
 def ledger(

@@ -349,6 +349,7 @@ def localisation_paired(
     n:int=2000, # resamples of the patients, the same for all methods
     seed:int=0, # of the resamples
     level:float=.95, # coverage of the intervals
+    pretrainings:Optional[int]=None, # whose tables stand one after the other in a list, each as often; None: every one is one
 ) -> pd.DataFrame: # a row a method, finding and metric: baseline, value, reference, difference, low, high, p, p_holm ...
     "Differences of every method to the baseline on the same targets and resamples; Holm's correction over the findings"
     check_level(level)
@@ -365,7 +366,7 @@ def localisation_paired(
                        reference=reference[at].mean(), difference=(value - reference)[at].mean())
             patients = base[at].patient_id.nunique()
             note = alike_note(few_note(patients, 'images'), draws[finding])
-            seeds = over_seeds(*(np.array([t[metric][at].mean() for t in tables[m]]) for m in (method, baseline)))
+            seeds = over_seeds(*(np.array([t[metric][at].mean() for t in tables[m]]) for m in (method, baseline)), pretrainings)
             reach = interval(draws[finding], level, patients) | dict(p=p_value(draws[finding], patients))
             rows.append(row | reach | seeds | dict(note=note))
         t = tidy_table(rows)

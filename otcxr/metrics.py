@@ -231,7 +231,7 @@ def alike(
 ) -> bool: # an interval of no width would be no interval: few patients without an error do not prove that there is none
     "Whether two or more resamples all have the same number"
     d = d[~np.isnan(d)]
-    return len(d) > 1 and np.ptp(d) <= 1e-12
+    return len(d) > 1 and bool(np.ptp(d) <= 1e-12*max(1, np.abs(d).max()))
 
 def interval(
     draws:np.ndarray, # a number in R resamples, NaN where it is undefined: (R,)
@@ -393,9 +393,10 @@ def p_value(
     d:np.ndarray, # resampled differences, NaN where undefined: (R,)
     patients:Optional[int]=None, # that the difference rests on; None: so many that it does not matter
 ) -> float:
-    "Two-sided bootstrap p-value of 'no difference'; NaN below `FEW_PATIENTS`, and where resamples have none or all the same"
+    "Two-sided bootstrap p-value of 'no difference'; NaN below `FEW_PATIENTS`, and where resamples have none or all the same other than 0"
     d = d[~np.isnan(d)]
-    if not len(d) or (patients is not None and patients < FEW_PATIENTS) or (alike(d) and d[0] != 0): return np.nan
+    if not len(d) or (patients is not None and patients < FEW_PATIENTS) or (alike(d) and abs(d[0]) > 1e-12): return np.nan
+    if alike(d): d = np.zeros(len(d)) # not the rounding of it
     beyond = min((d <= 0).sum(), (d >= 0).sum())
     p = min(1, 2*(1 + beyond)/(len(d) + 1))
     if patients is None: return p

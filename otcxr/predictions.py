@@ -30,7 +30,7 @@ from .encoders import leak_of, load_encoders, named_path
 from .features import extract_features
 from .folders import claim_folder, is_ours, release_folder
 from .identity import patient_keys
-from .metrics import cluster_bootstrap, over_seeds, paired_bootstrap
+from .metrics import cluster_bootstrap, macro_average, over_seeds, paired_bootstrap
 from .probe import fittable_fractions, knn_probe, linear_probe
 from .provenance import claim_tables, fingerprint, provenance, write_tables
 from .runs import need_whole
@@ -223,11 +223,18 @@ def over_pretrainings(
     "What each difference is run by run. Raises `OtcxrError` where runs cannot be paired"
     keys = ['finding', 'metric']
     def one_by_one(runs): return evaluate(dict(enumerate(runs)), split, 1).pivot(index=keys, columns='method', values='value')
-    at, rows = {key: one_by_one(runs) for key, runs in grid.items()}, []
+    at, rows, which = {key: one_by_one(runs) for key, runs in grid.items()}, [], ['method', 'baseline', 'protocol', 'fraction', 'metric']
+    known = differences[differences.finding.ne('macro') & differences.difference.notna()].groupby(which).finding.agg(list)
+    def by_run(m, r): # of a macro average: over the findings that no run lacks, as the difference is
+        t = at[m, r.protocol, r.fraction].xs(r.metric, level='metric')
+        if r.finding != 'macro': return t.loc[r.finding].to_numpy()
+        names = known.get(tuple(getattr(r, k) for k in which), [])
+        return macro_average(t.loc[names].to_numpy().T, names)
     for r in differences.itertuples():
-        a, b = (at[m, r.protocol, r.fraction].loc[(r.finding, r.metric)].to_numpy() for m in (r.method, r.baseline))
+        a, b = by_run(r.method, r), by_run(r.baseline, r)
+        seeds = over_seeds(a, b, pretrainings)
         agree = int((np.sign(a - b) == np.sign(r.difference)).sum())
-        rows.append(over_seeds(a, b, pretrainings) | dict(runs=max(len(a), len(b)), runs_agree=agree))
+        rows.append(seeds | dict(runs=max(len(a), len(b)), runs_agree=agree))
     return differences.reset_index(drop=True).join(pd.DataFrame(rows))
 
 # %% ../nbs/53_predictions.ipynb #27697598

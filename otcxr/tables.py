@@ -83,7 +83,7 @@ def _cells(scores, columns, row, apart): # as `paper_table` -> the cells, ours f
     need_columns(scores, [row, *columns, 'value'], 'scores')
     for t in apart: need_columns(t, [row, *columns, 'value', 'note'], 'what stands apart')
     numbers = ['value', 'low', 'high', 'seeds', 'seed_sd']
-    said = scores.note.fillna('').str.partition(';')[0] if 'note' in scores else '' # 'over 5 of 14 findings'
+    said = scores.note.astype(object).fillna('').astype(str).str.partition(';')[0] if 'note' in scores else '' # 'over 5 of 14 findings'
     tables = [scores.assign(apart=False, note=said), *(t.assign(apart=True) for t in apart if len(t))]
     tables = [t.reindex(columns=[row, *columns, *numbers, 'apart', 'note']).astype(dict.fromkeys(numbers, float)) for t in tables]
     cells = pd.concat(tables, ignore_index=True)
